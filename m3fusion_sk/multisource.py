@@ -1,0 +1,303 @@
+"""The container of several sources that scikit-learn can slice by sample."""
+
+from collections.abc import Mapping
+from numbers import Integral
+
+import numpy as np
+
+from .sources import check_lengths, column_names, infer_spec
+
+__all__ = ["MultiSource"]
+
+
+class MultiSource:
+    """Several sources of the same samples, indexed by sample like one array.
+
+    Scikit-learn sees a two-dimensional array of shape (n_samples, n_features), so that every splitter
+    and search accepts it; the sources keep their own shapes. Selecting rows copies nothing: values are
+    gathered when they are asked for.
+
+    Parameters
+    ----------
+    sources : mapping of str to array, optional
+        Sources by name: arrays of shape (n_samples, n_dates, n_bands) for a series, (n_samples, n_bands,
+        height, width) for a patch, (n_samples, n_features) for a vector. Anything with a shape, a dtype
+        and row indexing is kept as it is (numpy, memmap, zarr, `PatchView`).
+    **named : array
+        The same, by keyword.
+
+    Attributes
+    ----------
+    specs : dict of str to SeriesSpec, PatchSpec or VectorSpec
+        What one sample looks like in each source.
+    shape : (int, int)
+        Number of samples, and of values of a sample in all sources.
+    dtype : numpy.dtype
+        The type that holds the values of all sources.
+
+    Raises
+    ------
+    ValueError
+        If the sources disagree about the number of samples, or one of them has no known kind, a mask, or
+        values that are not real numbers.
+
+    See Also
+    --------
+    SelectSources : keep some of the sources, as a pipeline step.
+    StackedFeatures : flatten all sources into one table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from m3fusion_sk import MultiSource
+    >>> X = MultiSource(ts=np.zeros((60, 34, 16)), patch=np.zeros((60, 5, 25, 25), dtype=np.uint16))
+    >>> X.shape
+    (60, 3669)
+    >>> X[:10]
+    MultiSource(10 samples, ts: series (34, 16) float64, patch: patch (5, 25, 25) uint16)
+    >>> X[[2, 7]]["ts"].shape
+    (2, 34, 16)
+    """
+
+    ndim = 2
+    __iter__ = None  # iterating over samples and over names are both expected: neither is guessed
+
+    def __init__(self, sources=None, /, **named):
+        if sources is not None and not isinstance(sources, Mapping | MultiSource):
+            raise TypeError(
+                f"MultiSource needs a mapping of names to arrays; got {type(sources).__name__}. "
+                "Write MultiSource(ts=ts, patch=patch) or MultiSource({'ts': ts, 'patch': patch})."
+            )
+        values = {**dict(sources or {}), **named}
+        if not values:
+            raise ValueError("MultiSource needs at least one source, as in MultiSource(ts=ts); got none.")
+        self._values = {_as_name(name): _as_values(name, v) for name, v in values.items()}
+        self._rows = None
+        self.specs = {name: infer_spec(name, v.shape) for name, v in self._values.items()}
+        check_lengths({name: int(v.shape[0]) for name, v in self._values.items()})
+
+    @classmethod
+    def _view(cls, values, specs, rows):
+        view = cls.__new__(cls)
+        view._values, view.specs, view._rows = values, specs, rows
+        return view
+
+    # ----- what scikit-learn looks at
+
+    def __len__(self):
+        if self._rows is not None:
+            return len(self._rows)
+        return int(next(iter(self._values.values())).shape[0])
+
+    @property
+    def shape(self):
+        return len(self), sum(spec.size for spec in self.specs.values())
+
+    @property
+    def dtype(self):
+        return np.result_type(*(v.dtype for v in self._values.values()))
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("MultiSource cannot become one array without a copy.")
+        blocks = [self.gather(name).reshape(len(self), spec.size) for name, spec in self.specs.items()]
+        return np.concatenate(blocks, axis=1).astype(dtype or self.dtype, copy=False)
+
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            return self.gather(key) if self._rows is not None else self.values_of(key)
+        if isinstance(key, tuple):
+            return self._getitem_2d(key)
+        if isinstance(key, Integral) and not isinstance(key, bool):
+            row = range(len(self))[key]
+            return {name: self.gather(name, [row])[0] for name in self.specs}
+        return self._view(self._values, self.specs, self._compose(key))
+
+    def _getitem_2d(self, key):
+        rows, columns = key if len(key) == 2 else (None, None)
+        if len(key) != 2:
+            raise IndexError(f"MultiSource has two dimensions; got an index of {len(key)}: {key!r}.")
+        everything = columns is Ellipsis or (isinstance(columns, slice) and columns == slice(None))
+        if everything:
+            return self[:] if rows is Ellipsis else self[rows]
+        selected = self if rows is Ellipsis or isinstance(rows, Integral) else self[rows]
+        flat = np.asarray(selected)
+        return flat[rows, columns] if isinstance(rows, Integral) else flat[:, columns]
+
+    def _compose(self, key):
+        rows = np.arange(len(self)) if self._rows is None else self._rows
+        selected = rows[key]
+        if np.ndim(selected) != 1:
+            raise IndexError(
+                f"MultiSource takes a one-dimensional index of rows, or the name of a source; got {key!r}."
+            )
+        return selected
+
+    # ----- access by source
+
+    @property
+    def names(self):
+        """Names of the sources, in declaration order."""
+        return tuple(self.specs)
+
+    def keys(self):
+        return self.specs.keys()
+
+    def items(self):
+        return [(name, self[name]) for name in self.specs]
+
+    def arrays(self):
+        """All sources as arrays, by name."""
+        return {name: self.gather(name) for name in self.specs}
+
+    def __contains__(self, name):
+        return name in self.specs
+
+    def values_of(self, name):
+        """The values of a source as they were given, before any selection of rows."""
+        return self._values[self._known(name)]
+
+    def gather(self, name, rows=None):
+        """Values of one source as an array.
+
+        Parameters
+        ----------
+        name : str
+            Name of the source.
+        rows : slice or array of int, optional
+            Rows of this container; all by default.
+
+        Returns
+        -------
+        array of shape (n_rows, ...)
+            A view where the rows are contiguous in an array held in memory, else a copy.
+        """
+        values = self._values[self._known(name)]
+        index = self._rows
+        if rows is not None:
+            index = rows if index is None else index[rows]
+        if index is None:
+            index = slice(None)
+        return _take(values, index)
+
+    def _known(self, name):
+        if name not in self.specs:
+            raise KeyError(f"MultiSource has no source {name!r}; it has {list(self.specs)}.")
+        return name
+
+    def select(self, names):
+        """The same samples with some of the sources, in the order of `names`."""
+        return self._view(
+            {name: self._values[self._known(name)] for name in names},
+            {name: self.specs[name] for name in names},
+            self._rows,
+        )
+
+    def replace(self, **named):
+        """The same samples with some sources replaced or added; `named` has a row for each sample."""
+        return MultiSource({**self.arrays(), **named})
+
+    def materialize(self):
+        """A copy that holds its own rows only, in memory."""
+        return MultiSource({name: np.array(values) for name, values in self.arrays().items()})
+
+    @staticmethod
+    def concatenate(parts):
+        """Join the samples of several containers that have the same sources.
+
+        Parameters
+        ----------
+        parts : sequence of MultiSource
+
+        Returns
+        -------
+        MultiSource
+            With the samples of the first part first.
+        """
+        parts = [part if isinstance(part, MultiSource) else MultiSource(part) for part in parts]
+        if not parts:
+            raise ValueError("MultiSource.concatenate needs at least one container; got none.")
+        for i, part in enumerate(parts):
+            if part.specs != parts[0].specs:
+                raise ValueError(
+                    f"MultiSource.concatenate needs the same sources in every part: part 0 has "
+                    f"{parts[0].specs}, part {i} has {part.specs}."
+                )
+        return MultiSource(
+            {name: np.concatenate([part.gather(name) for part in parts]) for name in parts[0].specs}
+        )
+
+    # ----- one flat table
+
+    @property
+    def column_names(self):
+        """Names of the flattened columns: ``ts_t00_b00``, ..., ``patch_b00_r00_c00``, ..."""
+        return column_names(self.specs)
+
+    @classmethod
+    def from_flat(cls, array, sources):
+        """Cut a table of shape (n_samples, n_features) into sources.
+
+        Parameters
+        ----------
+        array : array of shape (n_samples, n_features)
+            The flattened values, source after source.
+        sources : dict of str to SeriesSpec, PatchSpec or VectorSpec
+            How to cut them.
+        """
+        stops = np.cumsum([spec.size for spec in sources.values()])
+        if array.shape[1] != stops[-1]:
+            raise ValueError(
+                f"X must have {stops[-1]} columns to be cut into {dict(sources)}; got shape {array.shape}."
+            )
+        pieces = zip(sources.items(), np.split(array, stops[:-1], axis=1), strict=True)
+        return cls({name: piece.reshape(len(array), *spec.shape) for (name, spec), piece in pieces})
+
+    def __repr__(self):
+        parts = [
+            f"{name}: {spec.kind} {spec.shape} {self._values[name].dtype}"
+            for name, spec in self.specs.items()
+        ]
+        return f"MultiSource({len(self)} samples, {', '.join(parts)})"
+
+
+def _as_name(name):
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"Names of sources must be non-empty strings; got {name!r}.")
+    return name
+
+
+def _as_values(name, values):
+    if isinstance(values, np.ma.MaskedArray):
+        raise ValueError(
+            f"X[{name!r}] must be a plain array; got a masked array, whose mask would be lost. For a series "
+            f"write X[{name!r}].astype('float32').filled(np.nan) and fill the gaps with GapFiller."
+        )
+    if hasattr(values, "toarray"):
+        raise TypeError(
+            f"X[{name!r}] must be dense; got the sparse type {type(values).__name__}. Use .toarray()."
+        )
+    if hasattr(values, "detach"):  # a torch tensor
+        values = values.detach().cpu().numpy()
+    if not all(hasattr(values, a) for a in ("shape", "dtype", "__getitem__")) or hasattr(values, "iloc"):
+        values = np.asarray(values)
+    dtype = np.dtype(values.dtype)
+    if dtype.kind not in "biuf":
+        raise ValueError(
+            f"X[{name!r}] must hold real numbers; got dtype {dtype}. Convert it, for instance with "
+            f"np.asarray(X[{name!r}], dtype='float32')."
+        )
+    return values
+
+
+def _take(values, index):
+    """Rows of anything that has rows, as an array; contiguous rows of an array without a copy."""
+    if not isinstance(index, slice):
+        index = np.asarray(index, dtype=np.intp)
+        if len(index) and index[-1] - index[0] + 1 == len(index) and (np.diff(index) == 1).all():
+            index = slice(int(index[0]), int(index[-1]) + 1)
+    if isinstance(values, np.ndarray) and not isinstance(index, slice):
+        return np.asarray(values).take(index, axis=0)
+    if hasattr(values, "oindex"):  # zarr
+        return np.asarray(values.oindex[index])
+    return np.asarray(values[index])

@@ -1,0 +1,1 @@
+"""The torch side: encoders, fusion network, loss, batches, training and inference."""

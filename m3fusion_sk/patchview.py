@@ -1,0 +1,96 @@
+"""Patches as views of the image they are cut from."""
+
+import numpy as np
+
+__all__ = ["PatchView"]
+
+
+class PatchView:
+    """Patches of one image block, cut only when they are asked for.
+
+    Neighbouring patches overlap, so a block of an image and the positions of its patches take a
+    small part of the memory of the patches themselves.
+
+    Parameters
+    ----------
+    image : array of shape (n_bands, block_height, block_width)
+        The block, with the margin that its outermost patches need.
+    rows, cols : array of shape (n_samples,)
+        Position in the block of each patch's first row and column.
+    size : (int, int)
+        Height and width of a patch, in pixels.
+
+    Attributes
+    ----------
+    shape : tuple
+        ``(n_samples, n_bands, height, width)``.
+    dtype : numpy.dtype
+        That of the block.
+
+    Raises
+    ------
+    ValueError
+        If a patch would reach over the block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from m3fusion_sk.patchview import PatchView
+    >>> view = PatchView(np.arange(16).reshape(1, 4, 4), rows=[0, 1], cols=[0, 1], size=(3, 3))
+    >>> view.shape
+    (2, 1, 3, 3)
+    >>> view[[1]][0, 0]
+    array([[ 5,  6,  7],
+           [ 9, 10, 11],
+           [13, 14, 15]])
+    """
+
+    ndim = 4
+
+    def __init__(self, image, rows, cols, size):
+        self.image = np.asarray(image)
+        self.rows = np.asarray(rows, dtype=np.intp)
+        self.cols = np.asarray(cols, dtype=np.intp)
+        self.size = (int(size[0]), int(size[1]))
+        self._check()
+
+    def _check(self):
+        if self.image.ndim != 3 or self.rows.ndim != 1 or self.rows.shape != self.cols.shape:
+            raise ValueError(
+                "PatchView needs an image of shape (n_bands, height, width) and one row and one column per "
+                f"patch; got shapes {self.image.shape}, {self.rows.shape} and {self.cols.shape}."
+            )
+        for axis, first, n, size in zip(
+            ("rows", "cols"), (self.rows, self.cols), self.image.shape[1:], self.size, strict=True
+        ):
+            if len(first) and (first.min() < 0 or first.max() + size > n):
+                raise ValueError(
+                    f"PatchView {axis} must lie between 0 and {n - size} for patches of {size} pixels in a "
+                    f"block of {n}; got {first.min()} to {first.max()}. Read the block with a larger margin."
+                )
+
+    @property
+    def shape(self):
+        return (len(self.rows), self.image.shape[0], *self.size)
+
+    @property
+    def dtype(self):
+        return self.image.dtype
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        rows, cols = self.rows[index], self.cols[index]
+        if 0 in self.image.shape:
+            return np.empty((*rows.shape, self.image.shape[0], *self.size), self.dtype)
+        windows = np.lib.stride_tricks.sliding_window_view(self.image, self.size, axis=(1, 2))
+        return np.ascontiguousarray(windows.transpose(1, 2, 0, 3, 4)[rows, cols])
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("PatchView cannot become an array without a copy.")
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def __repr__(self):
+        return f"PatchView(shape={self.shape}, dtype={self.dtype}, block={self.image.shape})"
