@@ -1,0 +1,126 @@
+"""The border: whatever a user calls X becomes a checked `MultiSource` here, and nowhere else."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import validate_data
+
+from .multisource import MultiSource
+from .patchview import PatchView
+from .sources import VectorSpec, check_names, check_shape, parse_columns, spec_from_layout
+
+FLAT_NAME = "X"  # of the only source of a plain table
+_ROWS_AT_ONCE = 4096
+
+
+def check_sources(estimator, X, *, reset, layout=None, allow_nan=False):
+    """Check X and describe it on the estimator, as scikit-learn's `validate_data` does for tables.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Receives ``sources_``, ``n_features_in_`` and ``feature_names_in_`` if `reset`; X must agree with
+        them if not.
+    X : MultiSource, mapping of str to array, structured array, DataFrame or array
+        Samples. Tables of shape (n_samples, n_features) are cut by `layout`, by the names of their
+        columns, or by what ``fit`` saw; else they are one vector source.
+    reset : bool
+        True in ``fit``.
+    layout : dict of str to tuple, optional
+        Shape of one sample in each source of a flat table.
+    allow_nan : bool, default=False
+        Whether NaN may stand for missing values.
+
+    Returns
+    -------
+    MultiSource
+        With the sources in the order that ``fit`` saw.
+    """
+    if _is_table(X):
+        return _check_table(estimator, X, reset, layout, allow_nan)
+    X = _as_multisource(X)
+    if not len(X):
+        raise ValueError(
+            f"X must have at least one sample for {type(estimator).__name__}; got 0 sample(s): {X!r}."
+        )
+    if reset:
+        _describe(estimator, X)
+    else:
+        check_names(X.names, estimator.sources_)
+        X = X.select(estimator.sources_)
+        for name, spec in estimator.sources_.items():
+            check_shape(name, (len(X), *X.specs[name].shape), spec)
+    for name in X.names:
+        _check_finite(X, name, allow_nan)
+    return X
+
+
+def _is_table(X):
+    if isinstance(X, MultiSource) or (isinstance(X, Mapping) and not issparse(X)):
+        return False
+    return getattr(getattr(X, "dtype", None), "names", None) is None
+
+
+def _as_multisource(X):
+    if isinstance(X, MultiSource):
+        return X
+    names = getattr(getattr(X, "dtype", None), "names", None)
+    return MultiSource(X if names is None else {name: X[name] for name in names})
+
+
+def _describe(estimator, X):
+    estimator.sources_ = dict(X.specs)
+    estimator.n_features_in_ = X.shape[1]
+    if hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
+def _check_table(estimator, X, reset, layout, allow_nan):
+    X = validate_data(
+        estimator, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan" if allow_nan else True
+    )
+    sources, order = _sources_of_columns(estimator, layout)
+    if reset:
+        estimator.sources_ = sources or {FLAT_NAME: VectorSpec(X.shape[1])}
+        _check_layout_size(estimator.sources_, X.shape[1])
+    return MultiSource.from_flat(X if order is None else X[:, order], estimator.sources_)
+
+
+def _sources_of_columns(estimator, layout):
+    if layout is not None:
+        return {name: spec_from_layout(name, shape) for name, shape in layout.items()}, None
+    if not hasattr(estimator, "feature_names_in_"):
+        return None, None
+    sources, order = parse_columns(estimator.feature_names_in_)
+    return sources, (order if sources and order != sorted(order) else None)
+
+
+def _check_layout_size(sources, n_features):
+    expected = sum(spec.size for spec in sources.values())
+    if expected != n_features:
+        parts = ", ".join(f"{name} {spec.shape}" for name, spec in sources.items())
+        raise ValueError(
+            f"layout describes {expected} columns ({parts}); got X with {n_features} features. Correct the "
+            "layout, or pass a MultiSource."
+        )
+
+
+def _check_finite(X, name, allow_nan):
+    if np.dtype(X.values_of(name).dtype).kind != "f":
+        return
+    bad = _count_bad(X, name, np.isinf if allow_nan else lambda block: ~np.isfinite(block))
+    if not bad:
+        return
+    found = "infinity" if allow_nan else "NaN or infinity"
+    fill = "" if X.specs[name].kind != "series" else " Fill gaps of a series with GapFiller() before."
+    raise ValueError(f"Input X[{name!r}] contains {found} in {bad} of {len(X)} samples.{fill}")
+
+
+def _count_bad(X, name, is_bad):
+    values = X.values_of(name)
+    if isinstance(values, PatchView) and not is_bad(values.image).any():
+        return 0
+    step = max(1, _ROWS_AT_ONCE * 64 // X.specs[name].size)
+    blocks = (X.gather(name, slice(start, start + step)) for start in range(0, len(X), step))
+    return sum(int(is_bad(block.reshape(len(block), -1)).any(axis=1).sum()) for block in blocks)
