@@ -1,0 +1,340 @@
+"""The scikit-learn face of the fusion network."""
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from . import persistence
+from .holdout import hold_out
+from .network import inference
+from .network.batches import Batches
+from .network.build import build_network, resolve_device
+from .network.net import make_net
+from .settings import auxiliary_weights, check_settings
+from .targets import encode_targets
+from .validation import check_sources
+
+_LARGEST_SEED = 2**31 - 1
+
+
+class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, BaseEstimator):
+    """Land cover classifier that fuses series, patches and vectors in one network.
+
+    Each source has its encoder: a gated recurrence with attention over the dates for a series, a
+    convolutional network for a patch, a small perceptron for a vector. One head classifies the features
+    of all sources together; one auxiliary head for each source makes sure, while training, that its
+    feature tells the classes apart on its own.
+
+    Inputs are raw values: their normalisation, learned in `fit`, is part of the network.
+
+    Parameters
+    ----------
+    alpha : float or dict of str to float, default=0.3
+        Weight of the auxiliary losses: one for all sources, or by source name.
+    hidden_size : int, default=64
+        Units of the recurrence.
+    n_filters : int, default=16
+        Filters of the first convolution; the others have twice as many.
+    date_embedding : int or None, default=64
+        Size of a linear embedding of each date, with layer norm and sinusoidal position, before the
+        recurrence; None feeds the bands themselves.
+    stem : {"auto", "7x7", "3x3"}, default="auto"
+        First convolution. "auto" takes 7x7 for patches of 20 pixels a side and more, 3x3 for smaller ones.
+    feature_norm : bool, default=True
+        Batch normalisation of each series and patch feature before dropout and heads.
+    dropout : float, default=0.3
+        Share of each source's feature that is dropped before the heads while training.
+    augment : bool, default=True
+        Random flips and quarter turns of patches while training.
+    normalize : {"standard", "minmax", None}, default="standard"
+        Scaling of each source per band, from the training samples.
+    layout : dict of str to tuple, optional
+        How to cut a table of shape (n_samples, n_features) into sources, as in
+        ``{"ts": (34, 16), "patch": (5, 25, 25)}``. By default such a table is one vector source, unless
+        its columns are named ``ts_t00_b00``, ``patch_b00_r00_c00`` or ``terrain_f00``.
+    classes : array-like, optional
+        All classes that may occur, so that the columns of `predict_proba` do not depend on the samples.
+    optimizer : {"adamw", "adam"}, default="adamw"
+    lr : float, default=2e-3
+        Learning rate; the highest one with the one-cycle schedule.
+    schedule : {"one-cycle", "constant"}, default="one-cycle"
+    batch_size : int, default=64
+        Samples of a training step.
+    max_epochs : int, default=40
+        Passes over the training samples.
+    weight_decay : float, default=0.01
+    class_weight : dict or "balanced", optional
+        As in scikit-learn.
+    early_stopping : bool, default=False
+        Hold out some samples, stop when the fusion head has not improved on them for `patience` epochs,
+        and keep the best epoch.
+    validation_fraction : float, default=0.2
+        Share of each class to hold out: of its objects where `fit` gets ``groups``, else of its samples.
+    patience : int, default=20
+    dtype : {"float32", "float64", "bfloat16"}, default="float32"
+        Arithmetic of training; bfloat16 is autocast with float32 weights.
+    device : str, default="auto"
+        A torch device; "auto" is a CUDA GPU if there is one. Not measured on a GPU.
+    random_state : int, RandomState instance or None, default=None
+        Governs initial weights, order, dropout and the hold-out. Global generators stay as they are.
+    verbose : int, default=0
+        1 shows a progress bar with the losses of each head.
+    callbacks : list, optional
+        Further skorch callbacks.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    sources_ : dict of str to SeriesSpec, PatchSpec or VectorSpec
+        What one sample looks like in each source.
+    n_features_in_ : int
+        Values of a sample in all sources.
+    feature_names_in_ : array of shape (n_features_in_,)
+        Names of the columns, if `fit` saw a DataFrame.
+    n_iter_ : int
+        Epochs of training.
+    history_ : list of dict
+        Losses of each epoch, by head.
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the torch network.
+
+    See Also
+    --------
+    stacked_forest : The random forest on stacked features that the paper compares with.
+    paper_settings : Parameters as in the paper.
+
+    Notes
+    -----
+    Results depend on the number of torch threads in the last digits, as all of torch does.
+
+    References
+    ----------
+    Benedetti, P., Ienco, D., Gaetano, R., Ose, K., Pensa, R. G., Dupuy, S. (2018). M3Fusion: A Deep
+    Learning Architecture for Multiscale Multimodal Multitemporal Satellite Data Fusion. IEEE Journal of
+    Selected Topics in Applied Earth Observations and Remote Sensing 11(12), 4939-4949.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from m3fusion_sk import M3FusionClassifier, MultiSource
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.repeat(["forest", "water"], 30)
+    >>> level = np.where(y == "forest", 3000, 500)[:, None, None]
+    >>> X = MultiSource(ts=level + rng.normal(0, 300, (60, 6, 2)), patch=rng.normal(0, 1, (60, 1, 5, 5)))
+    >>> clf = M3FusionClassifier(hidden_size=8, n_filters=4, max_epochs=10, random_state=0).fit(X, y)
+    >>> clf.predict(X[[0, 59]])
+    array(['forest', 'water'], dtype='<U6')
+    >>> clf.attention(X)["ts"].shape
+    (60, 6)
+    """
+
+    def __init__(
+        self,
+        alpha=0.3,
+        hidden_size=64,
+        n_filters=16,
+        date_embedding=64,
+        stem="auto",
+        feature_norm=True,
+        dropout=0.3,
+        augment=True,
+        normalize="standard",
+        layout=None,
+        classes=None,
+        optimizer="adamw",
+        lr=2e-3,
+        schedule="one-cycle",
+        batch_size=64,
+        max_epochs=40,
+        weight_decay=0.01,
+        class_weight=None,
+        early_stopping=False,
+        validation_fraction=0.2,
+        patience=20,
+        dtype="float32",
+        device="auto",
+        random_state=None,
+        verbose=0,
+        callbacks=None,
+    ):
+        self.alpha = alpha
+        self.hidden_size = hidden_size
+        self.n_filters = n_filters
+        self.date_embedding = date_embedding
+        self.stem = stem
+        self.feature_norm = feature_norm
+        self.dropout = dropout
+        self.augment = augment
+        self.normalize = normalize
+        self.layout = layout
+        self.classes = classes
+        self.optimizer = optimizer
+        self.lr = lr
+        self.schedule = schedule
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.weight_decay = weight_decay
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.dtype = dtype
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    def fit(self, X, y, sample_weight=None, groups=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : MultiSource, dict of str to array, DataFrame or array
+            Training samples: series (n_samples, n_dates, n_bands), patches (n_samples, n_bands, height,
+            width), vectors (n_samples, n_features), or a table (see `layout`). Without NaN.
+        y : array of shape (n_samples,)
+            Labels: strings or integers.
+        sample_weight : array of shape (n_samples,), optional
+            Weight of each sample; samples of weight 0 are left out.
+        groups : array of shape (n_samples,), optional
+            Object of each sample. With `early_stopping`, no object is on both sides of the hold-out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X, y, the weights or a parameter are not as described; the message says which and why.
+        """
+        X = check_sources(self, X, reset=True, layout=self.layout)
+        check_settings(self, self.sources_)
+        targets = encode_targets(self, X, y, sample_weight)
+        seed = check_random_state(self.random_state).randint(_LARGEST_SEED)
+        train, valid = hold_out(self, targets, groups, len(X), seed)
+        device = resolve_device(self.device)
+        with torch.random.fork_rng(devices=_devices_with_state(device)):
+            torch.manual_seed(seed)
+            self._train(X[targets.rows], targets, train, valid, device, seed)
+        self.classes_ = targets.classes
+        self._check_convergence()
+        return self
+
+    def _train(self, X, targets, train, valid, device, seed):
+        network = build_network(self, X[train], len(targets.classes), targets.sample_weight[train])
+        dtype = next(network.parameters()).dtype
+        batches = Batches(
+            X[train], targets.codes[train], targets.loss_weight[train], self.batch_size, dtype, seed
+        )
+        held_out = None
+        if len(valid):
+            held_out = Batches(
+                X[valid], targets.codes[valid], targets.loss_weight[valid], inference.BATCH_SIZE, dtype
+            )
+        alpha = auxiliary_weights(self.alpha, self.sources_)
+        self.net_ = make_net(network, alpha, self, (batches, held_out), device)
+        self.net_.fit((batches, held_out))
+        self.net_.module_.eval()
+        self.history_ = self.net_.epochs()
+        self.n_iter_ = len(self.history_)
+
+    def _check_convergence(self):
+        last = self.history_[-1].get("train_loss", np.nan)
+        if not np.isfinite(last):
+            warnings.warn(
+                f"Training diverged: the loss of epoch {self.n_iter_} is {last}. Lower lr={self.lr}, or look "
+                "for extreme values in X.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def predict(self, X):
+        """The most probable class of each sample, as an array of shape (n_samples,)."""
+        check_is_fitted(self, "net_")
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_proba(self, X):
+        """Probabilities of the fusion head.
+
+        Parameters
+        ----------
+        X : MultiSource, dict of str to array, DataFrame or array
+            Samples with the sources that `fit` saw.
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
+        return self._run(inference.proba, X)
+
+    def predict_proba_by_source(self, X):
+        """Probabilities of the auxiliary heads: {source name: array of shape (n_samples, n_classes)}.
+
+        A model with a single source has one head only; its probabilities are given.
+        """
+        return self._run(inference.proba_by_source, X)
+
+    def attention(self, X):
+        """Weight of each date: {series name: array of shape (n_samples, n_dates)}; rows sum to 1."""
+        return self._run(inference.attention, X)
+
+    def transform(self, X):
+        """The features of all sources side by side, an array of shape (n_samples, n_fused)."""
+        return self._run(inference.features, X)
+
+    def _run(self, compute, X):
+        check_is_fitted(self, "net_")
+        X = check_sources(self, X, reset=False, layout=self.layout)
+        return inference.run(self.net_.module_, X, compute)
+
+    @property
+    def _n_features_out(self):
+        return self.net_.module_.fusion_head.in_features
+
+    def save(self, path):
+        """Write the fitted classifier to one file of JSON and safetensors.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Commonly ``*.m3f``. An existing file is replaced, at once and as a whole.
+        """
+        check_is_fitted(self, "net_")
+        persistence.save(self, path)
+
+    @classmethod
+    def load(cls, path):
+        """Read a classifier that `save` wrote; nothing is unpickled, no code in the file is run.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Returns
+        -------
+        M3FusionClassifier
+            Fitted, with the same predictions.
+
+        Raises
+        ------
+        ValueError
+            If the file is not such a file, is damaged, or was written by a newer format.
+        """
+        return persistence.load(cls, path)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.dict = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _devices_with_state(device):
+    return [torch.device(device)] if torch.device(device).type == "cuda" else []

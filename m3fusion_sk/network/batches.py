@@ -1,0 +1,62 @@
+"""Batches of a container: whole blocks at a time, never sample by sample."""
+
+import numpy as np
+import torch
+
+
+class Batches:
+    """Iterates over (inputs, (codes, weights)) in batches, in a new order at each epoch.
+
+    Parameters
+    ----------
+    X : MultiSource
+    codes : array of int of shape (n_samples,)
+        Class codes.
+    weights : array of shape (n_samples,)
+    batch_size : int
+        A last batch of one sample joins the one before it: batch normalisation needs two.
+    dtype : torch.dtype
+        Of the weights.
+    seed : int or None
+        Seed of the order; None keeps the order. A single batch keeps it as well.
+    """
+
+    def __init__(self, X, codes, weights, batch_size, dtype, seed=None):
+        self.X = X
+        self.codes = torch.as_tensor(codes, dtype=torch.int64)
+        self.weights = torch.as_tensor(weights, dtype=dtype)
+        self.cuts = batch_cuts(len(X), batch_size)
+        self.generator = None if seed is None or len(self) == 1 else torch.Generator().manual_seed(seed)
+
+    def __len__(self):
+        return len(self.cuts)
+
+    def __iter__(self):
+        order = None
+        if self.generator is not None:
+            order = torch.randperm(len(self.X), generator=self.generator)
+        for start, stop in self.cuts:
+            rows = slice(start, stop) if order is None else order[start:stop]
+            keys = rows if order is None else rows.numpy()
+            yield gather_tensors(self.X, keys), (self.codes[rows], self.weights[rows])
+
+
+def batch_cuts(n_samples, batch_size):
+    """(start, stop) of each batch, all of `batch_size` but the last; never a last batch of one."""
+    starts = list(range(0, n_samples, batch_size))
+    if len(starts) > 1 and n_samples - starts[-1] == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], n_samples], strict=True))
+
+
+def gather_tensors(X, rows):
+    """Rows of every source as tensors, in the number type of the source."""
+    return {name: as_tensor(X.gather(name, rows)) for name in X.names}
+
+
+def as_tensor(array):
+    """A tensor of an array, without a copy where torch can share its memory."""
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    array = np.require(array, dtype=array.dtype.newbyteorder("="), requirements=["C", "W"])
+    return torch.from_numpy(array)

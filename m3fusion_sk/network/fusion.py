@@ -1,0 +1,82 @@
+"""The fusion network: an encoder and an auxiliary head for each source, and one head on all features."""
+
+import torch
+from torch import nn
+
+from ..sources import PatchSpec, SeriesSpec, VectorSpec
+from .initialization import glorot
+from .patch import PatchEncoder
+from .series import SeriesEncoder
+from .vector import VectorEncoder
+
+
+class FusionNetwork(nn.Module):
+    """M3Fusion for any number of named sources of any kind.
+
+    Parameters
+    ----------
+    sources : dict of str to SeriesSpec, PatchSpec or VectorSpec
+        What one sample looks like.
+    scalers : dict of str to InputScaler
+        Input normalisation of each source.
+    n_classes : int
+    hidden_size, n_filters, stem, dropout, feature_norm, date_embedding, augment
+        As in `M3FusionClassifier`.
+
+    References
+    ----------
+    Benedetti, P., Ienco, D., Gaetano, R., Ose, K., Pensa, R. G., Dupuy, S. (2018). M3Fusion: A Deep
+    Learning Architecture for Multiscale Multimodal Multitemporal Satellite Data Fusion. IEEE Journal of
+    Selected Topics in Applied Earth Observations and Remote Sensing 11(12), 4939-4949.
+    """
+
+    def __init__(
+        self,
+        sources,
+        scalers,
+        n_classes,
+        *,
+        hidden_size,
+        n_filters,
+        stem,
+        dropout,
+        feature_norm,
+        date_embedding,
+        augment,
+    ):
+        super().__init__()
+        self.sources = dict(sources)
+        make = {
+            SeriesSpec: lambda spec: SeriesEncoder(spec, hidden_size, date_embedding),
+            PatchSpec: lambda spec: PatchEncoder(spec, n_filters, stem, augment),
+            VectorSpec: VectorEncoder,
+        }
+        self.scalers = nn.ModuleList(scalers[name] for name in sources)
+        self.encoders = nn.ModuleList(make[type(spec)](spec) for spec in sources.values())
+        sizes = [encoder.n_outputs for encoder in self.encoders]
+        self.norms = nn.ModuleList(
+            nn.BatchNorm1d(size) if feature_norm and not isinstance(spec, VectorSpec) else nn.Identity()
+            for spec, size in zip(sources.values(), sizes, strict=True)
+        )
+        self.dropout = nn.Dropout(dropout)
+        n_auxiliary = len(sizes) if len(sizes) > 1 else 0
+        self.auxiliary_heads = nn.ModuleList(glorot(nn.Linear(n, n_classes)) for n in sizes[:n_auxiliary])
+        self.fusion_head = glorot(nn.Linear(sum(sizes), n_classes))
+
+    def features(self, inputs):  # {name: (n, ...)} -> {name: (n, n_outputs)}
+        parts = zip(self.sources, self.scalers, self.encoders, self.norms, strict=True)
+        return {name: norm(encoder(scaler(inputs[name]))) for name, scaler, encoder, norm in parts}
+
+    def forward(self, inputs):  # {name: (n, ...)} -> (n, classes), {name: (n, classes)}
+        features = {name: self.dropout(feature) for name, feature in self.features(inputs).items()}
+        fused = self.fusion_head(torch.cat(list(features.values()), dim=1))
+        heads = zip(features.items(), self.auxiliary_heads, strict=False)  # a single source has none
+        return fused, {name: head(feature) for (name, feature), head in heads}
+
+    def attention(self, inputs):  # {name: (n, ...)} -> {series name: (n, dates)}
+        parts = zip(self.sources, self.scalers, self.encoders, strict=True)
+        return {
+            name: encoder.attend(scaler(inputs[name]))[1]
+            for name, scaler, encoder in parts
+            if isinstance(encoder, SeriesEncoder)
+        }

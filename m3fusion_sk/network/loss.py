@@ -1,0 +1,33 @@
+"""The training loss: cross-entropy of the fusion head, plus those of the auxiliary heads by weight."""
+
+from torch import nn
+
+
+class FusionLoss(nn.Module):
+    """``L_fusion + sum over sources of alpha_s * L_s``, each a weighted mean over the samples.
+
+    Parameters
+    ----------
+    alpha : dict of str to float
+        Weight of the auxiliary loss of each source.
+    """
+
+    def __init__(self, alpha):
+        super().__init__()
+        self.alpha = dict(alpha)
+
+    def heads(self, outputs, targets):  # -> scalar, {name: scalar}
+        fused, auxiliary = outputs
+        loss = {name: weighted_cross_entropy(logits, *targets) for name, logits in auxiliary.items()}
+        return weighted_cross_entropy(fused, *targets), loss
+
+    def total(self, fused, auxiliary):
+        return fused + sum(self.alpha[name] * loss for name, loss in auxiliary.items())
+
+    def forward(self, outputs, targets):
+        return self.total(*self.heads(outputs, targets))
+
+
+def weighted_cross_entropy(logits, codes, weights):  # (n, classes), (n,), (n,) -> scalar
+    losses = nn.functional.cross_entropy(logits, codes, reduction="none")
+    return (weights * losses).sum() / weights.sum()

@@ -1,0 +1,146 @@
+"""The skorch net that trains the fusion network: the only module that knows skorch."""
+
+import re
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler, PassthroughScoring
+from skorch.utils import noop
+from tqdm.auto import tqdm
+
+from .loss import FusionLoss
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+MONITOR = "valid_fusion"
+
+
+class FusionNet(NeuralNet):
+    """A skorch net whose data set is a pair of `Batches`: for training, and held out or None.
+
+    The history holds, per epoch and prefixed with ``train_`` or ``valid_``, the total ``loss``, the
+    ``fusion`` loss, and ``aux_<name>`` for the auxiliary loss of each source.
+    """
+
+    autocast = False
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        return X
+
+    def get_iterator(self, dataset, training=False):
+        return dataset
+
+    def infer(self, x, **fit_params):
+        inputs = {name: values.to(self.device, non_blocking=True) for name, values in x.items()}
+        kind = torch.device(self.device).type
+        with torch.autocast(kind, torch.bfloat16, enabled=self.autocast and self.module_.training):
+            return self.module_(inputs)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        targets = tuple(part.to(self.device, non_blocking=True) for part in y_true)
+        fused, auxiliary = self.criterion_.heads(_in_full_precision(y_pred, targets[1].dtype), targets)
+        self._record(fused, auxiliary, "train" if training else "valid")
+        return self.criterion_.total(fused, auxiliary)
+
+    def epochs(self):
+        """The history as plain numbers: one dict of losses and duration for each epoch."""
+        return [
+            {"epoch": row["epoch"], "dur": row["dur"], **{k: float(v) for k, v in row.items() if is_loss(k)}}
+            for row in self.history
+        ]
+
+    def _record(self, fused, auxiliary, prefix):
+        values = torch.stack([fused.detach(), *(loss.detach() for loss in auxiliary.values())]).tolist()
+        names = ["fusion", *(f"aux_{name}" for name in auxiliary)]
+        for name, value in zip(names, values, strict=True):
+            self.history.record_batch(f"{prefix}_{name}", value)
+
+
+def _in_full_precision(outputs, dtype):
+    fused, auxiliary = outputs
+    return fused.to(dtype), {name: logits.to(dtype) for name, logits in auxiliary.items()}
+
+
+class ForgetBatches(Callback):
+    """Keep the history of epochs only, so that it does not grow with the number of batches."""
+
+    def on_epoch_end(self, net, **kwargs):
+        net.history[-1]["batches"] = []
+
+
+class EpochBar(Callback):
+    """A progress bar over epochs: losses of each head and the time left."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.bar_ = tqdm(total=net.max_epochs, desc="M3Fusion", unit="epoch")
+
+    def on_epoch_end(self, net, **kwargs):
+        row = net.history[-1]
+        losses = {name: f"{value:.3f}" for name, value in row.items() if is_loss(name)}
+        self.bar_.set_postfix(losses)
+        self.bar_.update()
+
+    def on_train_end(self, net, **kwargs):
+        self.bar_.close()
+        self.bar_ = None
+
+
+def is_loss(name):
+    """Whether a key of the history is a loss: ``train_loss``, ``train_fusion``, ``valid_aux_ts``, ..."""
+    return re.fullmatch(r"(train|valid)_(loss|fusion|aux_.+)(?<!_best)", name) is not None
+
+
+def make_net(network, alpha, settings, batches, device):
+    """The net for one call of ``fit``.
+
+    Parameters
+    ----------
+    network : FusionNetwork
+    alpha : dict of str to float
+    settings : M3FusionClassifier
+        Read for its training parameters.
+    batches : (Batches, Batches or None)
+    device : str
+    """
+    names = list(alpha) if len(alpha) > 1 else []
+    net = FusionNet(
+        network,
+        criterion=FusionLoss,
+        criterion__alpha=alpha,
+        optimizer=OPTIMIZERS[settings.optimizer],
+        optimizer__weight_decay=settings.weight_decay,
+        lr=settings.lr,
+        max_epochs=settings.max_epochs,
+        device=device,
+        train_split=None,
+        verbose=0,
+        callbacks__print_log=None,
+        callbacks=list(_callbacks(names, settings, batches)),
+    )
+    net.autocast = settings.dtype == "bfloat16"
+    return net
+
+
+def _callbacks(names, settings, batches):
+    train, valid = batches
+    for prefix in ["train"] if valid is None else ["train", "valid"]:
+        for head in ["fusion", *(f"aux_{name}" for name in names)]:
+            name = f"{prefix}_{head}"
+            yield name, PassthroughScoring(name, on_train=prefix == "train")
+    if settings.schedule == "one-cycle":
+        yield "schedule", _one_cycle(settings, len(train))
+    for i, callback in enumerate(settings.callbacks or []):
+        yield callback if isinstance(callback, tuple) else (f"user_{i}", callback)
+    if settings.verbose:
+        yield "bar", EpochBar()
+    yield "forget", ForgetBatches()
+    if valid is not None:  # the last: it ends training by an exception
+        yield "early_stopping", EarlyStopping(MONITOR, settings.patience, load_best=True, sink=noop)
+
+
+def _one_cycle(settings, n_batches):
+    return LRScheduler(
+        torch.optim.lr_scheduler.OneCycleLR,
+        step_every="batch",
+        max_lr=settings.lr,
+        total_steps=settings.max_epochs * n_batches,
+    )

@@ -1,0 +1,75 @@
+"""The patch encoder: four convolutions and the mean over space."""
+
+import torch
+from torch import nn
+
+from .initialization import glorot
+
+WIDE_STEM_SIDE = (
+    20  # "auto": from this side on, at least 7x7 pixels remain behind the 7x7 stem and its pooling
+)
+POOLED_SIDE = 12  # a 3x3 stem is pooled from this side on
+VALID_SIDE = 5  # the second convolution is valid from this input side on
+MINIMUM_SIDE = {"7x7": 12, "3x3": 3, "auto": 3}
+
+
+def resolve_stem(stem, side):
+    """The first convolution, "7x7" or "3x3", for patches whose shorter side is `side` pixels."""
+    if stem == "auto":
+        return "7x7" if side >= WIDE_STEM_SIDE else "3x3"
+    return stem
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution, ReLU, batch normalisation, in this order."""
+
+    def __init__(self, n_inputs, n_filters, size, padding=0):
+        super().__init__(
+            nn.Conv2d(n_inputs, n_filters, size, padding=padding), nn.ReLU(), nn.BatchNorm2d(n_filters)
+        )
+
+
+class Dihedral(nn.Module):
+    """While training, turns and flips each patch at random; a patch that is not square is only flipped."""
+
+    def forward(self, x):  # (n, bands, height, width) -> the same
+        if not self.training:
+            return x
+        turns = 4 if x.shape[2] == x.shape[3] else 1
+        choice = torch.randint(turns * 4, (len(x),), device=x.device)
+        out = torch.empty_like(x)
+        for code in choice.unique().tolist():
+            rows = choice == code
+            flips = [axis for bit, axis in ((1, 2), (2, 3)) if code & bit]
+            out[rows] = torch.rot90(x[rows], code // 4, (2, 3)).flip(flips)
+        return out
+
+
+class PatchEncoder(nn.Module):
+    """From the pixels around a sample to one feature of ``2 * n_filters`` values.
+
+    With the 7x7 stem and 25x25 pixels, the maps measure 19, 9, 7, 7 and 7 pixels.
+    """
+
+    def __init__(self, spec, n_filters, stem="7x7", augment=False):
+        super().__init__()
+        side, twice = min(spec.height, spec.width), 2 * n_filters
+        wide = resolve_stem(stem, side) == "7x7"
+        pooled = wide or side >= POOLED_SIDE
+        side = (side - 6 if wide else side) // (2 if pooled else 1)
+        valid = side >= (3 if wide else VALID_SIDE)
+        self.augment = Dihedral() if augment else nn.Identity()
+        self.conv1 = ConvBlock(spec.n_bands, n_filters, 7 if wide else 3, padding=0 if wide else 1)
+        self.pool = nn.MaxPool2d(2) if pooled else nn.Identity()
+        self.conv2 = ConvBlock(n_filters, twice, 3, padding=0 if valid else 1)
+        self.conv3 = ConvBlock(twice, twice, 3, padding=1)
+        self.conv4 = ConvBlock(2 * twice, twice, 1)
+        self.n_outputs = twice
+        glorot(self)
+
+    def forward(self, x):  # (n, bands, 25, 25) -> (n, 512)
+        x = self.augment(x).contiguous(memory_format=torch.channels_last)
+        x = self.pool(self.conv1(x))  # (n, 256, 9, 9)
+        a = self.conv2(x)  # (n, 512, 7, 7)
+        b = self.conv3(a)  # (n, 512, 7, 7)
+        return self.conv4(torch.cat([a, b], dim=1)).mean(dim=(2, 3))  # (n, 512)

@@ -1,0 +1,75 @@
+"""Input normalisation: part of the network, so that raw rasters can be fed to it."""
+
+import numpy as np
+import torch
+from torch import nn
+
+_VALUES_AT_ONCE = 2**22
+
+
+class InputScaler(nn.Module):
+    """``(x - center) / scale`` per band, from any number type, in the network's arithmetic."""
+
+    def __init__(self, center, scale):
+        super().__init__()
+        self.register_buffer("center", torch.as_tensor(center))
+        self.register_buffer("scale", torch.as_tensor(scale))
+
+    def forward(self, x):  # (n, ...) of any dtype -> (n, ...)
+        return (x.to(self.center.dtype) - self.center) / self.scale
+
+
+def fit_scaler(X, name, normalize, weights):
+    """The scaler of one source.
+
+    Parameters
+    ----------
+    X : MultiSource
+        Training samples.
+    name : str
+        Source to scale.
+    normalize : {"standard", "minmax", None}
+        Zero mean and unit deviation, the range from 0 to 1, or nothing, per band.
+    weights : array of shape (n_samples,)
+        Weight of each sample; a weight of 2 counts as the sample twice.
+    """
+    shape = X.specs[name].band_shape
+    if normalize is None:
+        return InputScaler(np.zeros(shape), np.ones(shape))
+    statistics = standard_statistics if normalize == "standard" else range_statistics
+    center, scale = statistics(band_blocks(X, name, weights))
+    scale = np.where(scale > 0, scale, 1.0)  # a constant band carries nothing: it becomes 0
+    return InputScaler(center.reshape(shape), scale.reshape(shape))
+
+
+def band_blocks(X, name, weights):
+    """Blocks of a source as (values (n, positions, bands) in float64, weights (n,)), a few rows at a time."""
+    spec = X.specs[name]
+    step = max(1, _VALUES_AT_ONCE // spec.size)
+    for start in range(0, len(X), step):
+        block = X.gather(name, slice(start, start + step)).astype(np.float64)
+        block = np.moveaxis(block, 1 + spec.band_axis, -1)
+        yield block.reshape(len(block), -1, spec.n_channels), weights[start : start + step]
+
+
+def standard_statistics(blocks):
+    """Weighted mean and deviation per band; blocks are joined as by Chan, Golub and LeVeque (1979)."""
+    total, mean, squares = 0.0, 0.0, 0.0
+    for values, weights in blocks:
+        n = weights.sum() * values.shape[1]
+        block_mean = np.einsum("npb,n->b", values, weights) / n
+        block_squares = np.einsum("npb,n->b", (values - block_mean) ** 2, weights)
+        delta = block_mean - mean
+        squares = squares + block_squares + delta**2 * (total * n / (total + n))
+        mean = mean + delta * (n / (total + n))
+        total += n
+    return mean, np.sqrt(squares / total)
+
+
+def range_statistics(blocks):
+    """Minimum and range per band; weights do not matter, since none is zero."""
+    low, high = np.inf, -np.inf
+    for values, _ in blocks:
+        low = np.minimum(low, values.min(axis=(0, 1)))
+        high = np.maximum(high, values.max(axis=(0, 1)))
+    return low, high - low

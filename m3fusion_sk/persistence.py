@@ -1,0 +1,139 @@
+"""Saved classifiers: a zip of JSON and safetensors, read without unpickling anything."""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+
+from ._version import __version__
+from .network.build import empty_network, resolve_device
+from .network.net import make_net
+from .settings import auxiliary_weights
+from .sources import KINDS
+
+FORMAT = 1
+_MODEL, _WEIGHTS = "model.json", "weights.safetensors"
+_NOT_SAVED = ("callbacks", "random_state", "device", "verbose")
+_SPECS = {spec.kind: spec for spec in KINDS}
+
+
+def save(classifier, path):
+    """Write a fitted classifier; the file appears as a whole or not at all."""
+    path = Path(path)
+    weights = safetensors.torch.save(_state(classifier.net_.module_))
+    model = json.dumps(describe(classifier, weights), indent=1).encode()
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "wb") as file:
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, content in ((_MODEL, model), (_WEIGHTS, weights)):
+                archive.writestr(zipfile.ZipInfo(name), content)  # a fixed date: equal models, equal files
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def _state(network):
+    return {name: values.detach().cpu().contiguous() for name, values in network.state_dict().items()}
+
+
+def describe(classifier, weights):
+    """Everything but the weights, as JSON takes it."""
+    return {
+        "format": FORMAT,
+        "version": __version__,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "parameters": _plain_parameters(classifier.get_params(deep=False)),
+        "sources": {name: [spec.kind, *astuple(spec)] for name, spec in classifier.sources_.items()},
+        "classes": {"dtype": classifier.classes_.dtype.str, "values": classifier.classes_.tolist()},
+        "feature_names": _plain(getattr(classifier, "feature_names_in_", None)),
+        "history": classifier.history_,
+    }
+
+
+def _plain_parameters(parameters):
+    plain = {name: _plain(value) for name, value in parameters.items() if name not in _NOT_SAVED}
+    if isinstance(plain["class_weight"], dict):  # its keys are labels, which need not be strings
+        plain["class_weight"] = [[_plain(k), v] for k, v in plain["class_weight"].items()]
+    return plain
+
+
+def _plain(value):
+    """Numpy scalars and arrays, and containers of them, as JSON takes them."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def load(cls, path):
+    """Read a classifier that `save` wrote."""
+    path = Path(path)
+    content = path.read_bytes()
+    try:
+        model, weights = _read(content)
+        return _rebuild(cls, model, weights)
+    except _Refused as error:
+        raise ValueError(f"{path} {error}") from None
+    except Exception as error:
+        raise ValueError(
+            f"{path} is not a whole file of M3FusionClassifier.save ({type(error).__name__}: {error}). Save "
+            "it again, or copy it again if it was transferred."
+        ) from error
+
+
+class _Refused(Exception):
+    """A file that is understood and not taken."""
+
+
+def _read(content):
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        model, weights = json.loads(archive.read(_MODEL)), archive.read(_WEIGHTS)
+    if model["format"] != FORMAT:
+        raise _Refused(
+            f"has format {model['format']}, written by m3fusion_sk {model['version']}; expected format "
+            f"{FORMAT}. Install that version to read it."
+        )
+    if hashlib.sha256(weights).hexdigest() != model["weights_sha256"]:
+        raise _Refused("holds weights that do not match their checksum: it is damaged. Save it again.")
+    return model, safetensors.torch.load(weights)
+
+
+def _rebuild(cls, model, weights):
+    classifier = cls(**_parameters(model["parameters"]))
+    classes = model["classes"]
+    classifier.classes_ = np.array(classes["values"], dtype=np.dtype(classes["dtype"]))
+    classifier.sources_ = {name: _SPECS[kind](*shape) for name, (kind, *shape) in model["sources"].items()}
+    classifier.n_features_in_ = sum(spec.size for spec in classifier.sources_.values())
+    if model["feature_names"] is not None:
+        classifier.feature_names_in_ = np.array(model["feature_names"], dtype=object)
+    classifier.history_ = model["history"]
+    classifier.n_iter_ = len(classifier.history_)
+    network = empty_network(classifier, classifier.sources_, len(classifier.classes_))
+    network.load_state_dict(weights)
+    classifier.net_ = _untrained_net(classifier, network, resolve_device(classifier.device))
+    return classifier
+
+
+def _parameters(plain):
+    parameters = dict(plain)
+    if isinstance(plain["class_weight"], list):
+        parameters["class_weight"] = dict(plain["class_weight"])
+    if plain["layout"] is not None:
+        parameters["layout"] = {k: tuple(v) if isinstance(v, list) else v for k, v in plain["layout"].items()}
+    return parameters
+
+
+def _untrained_net(classifier, network, device):
+    alpha = auxiliary_weights(classifier.alpha, classifier.sources_)
+    with torch.random.fork_rng(devices=[]):
+        net = make_net(network, alpha, classifier, ((), None), device).initialize()
+    net.module_.eval()
+    return net

@@ -1,0 +1,130 @@
+"""What the parameters of the classifier may be, and what the paper chose."""
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+
+from .network.patch import MINIMUM_SIDE
+from .sources import PatchSpec, VectorSpec
+
+CHOICES = {
+    "stem": ("7x7", "3x3", "auto"),
+    "normalize": ("standard", "minmax", None),
+    "optimizer": ("adam", "adamw"),
+    "schedule": ("constant", "one-cycle"),
+    "dtype": ("float32", "float64", "bfloat16"),
+}
+COUNTS = ("hidden_size", "n_filters", "batch_size", "max_epochs", "patience")
+FLAGS = ("feature_norm", "augment", "early_stopping")
+
+
+def paper_settings():
+    """Parameters of `M3FusionClassifier` as in the paper, whatever the defaults are.
+
+    Returns
+    -------
+    dict
+        1024 recurrent units, 256 filters, Adam at 2e-4, batches of 64, 400 epochs, auxiliary losses
+        weighted by 0.3, and everything that the package adds switched off.
+
+    References
+    ----------
+    Benedetti, P., Ienco, D., Gaetano, R., Ose, K., Pensa, R. G., Dupuy, S. (2018). M3Fusion: A Deep
+    Learning Architecture for Multiscale Multimodal Multitemporal Satellite Data Fusion. IEEE Journal of
+    Selected Topics in Applied Earth Observations and Remote Sensing 11(12), 4939-4949.
+
+    Examples
+    --------
+    >>> from m3fusion_sk import M3FusionClassifier, paper_settings
+    >>> M3FusionClassifier(**paper_settings()).hidden_size
+    1024
+    >>> small = M3FusionClassifier(**{**paper_settings(), "hidden_size": 64, "n_filters": 16})
+    """
+    return {
+        "alpha": 0.3,
+        "hidden_size": 1024,
+        "n_filters": 256,
+        "date_embedding": None,
+        "stem": "7x7",
+        "feature_norm": False,
+        "dropout": 0.4,
+        "augment": False,
+        "normalize": "standard",
+        "optimizer": "adam",
+        "lr": 2e-4,
+        "schedule": "constant",
+        "batch_size": 64,
+        "max_epochs": 400,
+        "weight_decay": 0.0,
+        "early_stopping": False,
+        "dtype": "float32",
+    }
+
+
+def check_settings(settings, sources):
+    """Refuse parameters that cannot work, alone or with these sources."""
+    for name, choices in CHOICES.items():
+        _check(settings, name, getattr(settings, name) in choices, f"one of {choices}")
+    for name in COUNTS:
+        _check(settings, name, _is_count(getattr(settings, name)), "an integer of at least 1")
+    for name in FLAGS:
+        _check(settings, name, isinstance(getattr(settings, name), bool | int), "True or False")
+    size = settings.date_embedding
+    _check(settings, "date_embedding", size is None or _is_count(size), "None or an integer of at least 1")
+    _check_number(settings, "dropout", 0, 1)
+    _check_number(settings, "lr", 0, float("inf"))
+    _check_number(settings, "weight_decay", 0, float("inf"))
+    _check_number(settings, "validation_fraction", 0, 1)
+    _check(settings, "lr", settings.lr > 0, "a positive number")
+    _check(settings, "validation_fraction", settings.validation_fraction > 0, "between 0 and 1")
+    _check_patch_sizes(settings.stem, sources)
+    _check_batch_size(settings, sources)
+
+
+def auxiliary_weights(alpha, sources):
+    """The weight of each source's auxiliary loss, from a number for all or a dict by name."""
+    if isinstance(alpha, Mapping):
+        missing, unknown = sorted(set(sources) - set(alpha)), sorted(set(alpha) - set(sources))
+        if missing or unknown:
+            raise ValueError(
+                f"alpha must have one weight for each source {list(sources)}; got {dict(alpha)}, "
+                f"missing {missing}, unknown {unknown}."
+            )
+    weights = dict(alpha) if isinstance(alpha, Mapping) else dict.fromkeys(sources, alpha)
+    for weight in weights.values():
+        if not isinstance(weight, Real) or not 0 <= weight < float("inf"):
+            raise ValueError(f"alpha must be a number from 0, or a dict of such by source; got {alpha!r}.")
+    return {name: float(weights[name]) for name in sources}
+
+
+def _check(settings, name, holds, expected):
+    if not holds:
+        raise ValueError(f"{name} must be {expected}; got {getattr(settings, name)!r}.")
+
+
+def _check_number(settings, name, low, high):
+    value = getattr(settings, name)
+    holds = isinstance(value, Real) and low <= value < high
+    _check(settings, name, holds, f"a number from {low} to below {high}")
+
+
+def _is_count(value):
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+
+
+def _check_patch_sizes(stem, sources):
+    for name, spec in sources.items():
+        if isinstance(spec, PatchSpec) and min(spec.height, spec.width) < MINIMUM_SIDE[stem]:
+            advice = "Use stem='auto'." if stem == "7x7" else "Cut larger patches, or pass them as a vector."
+            raise ValueError(
+                f"X[{name!r}] must have patches of at least {MINIMUM_SIDE[stem]} pixels a side for "
+                f"stem={stem!r}; got {spec.height}x{spec.width}. {advice}"
+            )
+
+
+def _check_batch_size(settings, sources):
+    normalised = settings.feature_norm and any(not isinstance(s, VectorSpec) for s in sources.values())
+    if normalised and settings.batch_size < 2:
+        raise ValueError(
+            "batch_size must be at least 2 with feature_norm=True, which needs a deviation; got "
+            f"{settings.batch_size}. Use a larger batch or feature_norm=False."
+        )

@@ -1,0 +1,106 @@
+"""Labels and weights: from what a user calls y to class codes."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+
+class Targets(NamedTuple):
+    """What to learn for each sample that has a weight.
+
+    ``rows`` are those samples among all that were given; ``codes``, ``sample_weight`` and
+    ``loss_weight`` (with class weights) have one value for each of them.
+    """
+
+    classes: np.ndarray
+    rows: np.ndarray
+    codes: np.ndarray
+    sample_weight: np.ndarray
+    loss_weight: np.ndarray
+
+
+def encode_targets(estimator, X, y, sample_weight):
+    """Check y and the weights against X, and encode them."""
+    y = check_labels(estimator, X, y)
+    weights = check_weights(sample_weight, len(X))
+    rows = np.flatnonzero(weights)
+    y, weights = y[rows], weights[rows]
+    classes = check_classes(y, estimator.classes)
+    codes = np.searchsorted(classes, y)
+    factors = class_factors(estimator.class_weight, classes, codes, weights)
+    return Targets(classes, rows, codes, weights, weights * factors[codes])
+
+
+def check_labels(estimator, X, y):
+    if y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None. Give one label "
+            "for each sample."
+        )
+    y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    check_consistent_length(X, y)
+    return y
+
+
+def check_weights(sample_weight, n_samples):
+    """Weights as floats, one for each sample."""
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    weights = np.full(n_samples, weights) if weights.ndim == 0 else weights
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must have shape ({n_samples},), one weight for each sample; got shape "
+            f"{weights.shape}."
+        )
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError("sample_weight must be finite and not negative; got NaN, infinity or less than 0.")
+    if not weights.any():
+        raise ValueError("sample_weight must be positive somewhere; got only zero weights.")
+    return weights
+
+
+def check_classes(y, classes):
+    """Sorted classes, which must hold every label of y."""
+    present = np.unique(y)
+    if len(present) < 2:
+        raise ValueError(
+            "y must have at least two classes among samples with a weight; got one class: "
+            f"{present.tolist()}."
+        )
+    if classes is None:
+        return present
+    classes = np.unique(np.asarray(classes))
+    unknown = np.setdiff1d(present, classes)
+    if len(unknown):
+        raise ValueError(
+            f"classes must hold every label of y; {unknown.tolist()} are not among {classes.tolist()}."
+        )
+    return classes
+
+
+def class_factors(class_weight, classes, codes, weights):
+    """The factor of each class: from None, "balanced" or a dict by label, as in scikit-learn.
+
+    "Balanced" counts samples by their weights, so that a weight of 2 is the sample twice.
+    """
+    factors = np.ones(len(classes))
+    if class_weight is None:
+        return factors
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        totals = np.bincount(codes, weights, minlength=len(classes))
+        seen = totals > 0
+        factors[seen] = weights.sum() / (seen.sum() * totals[seen])
+        return factors
+    if not isinstance(class_weight, dict):
+        raise ValueError(f"class_weight must be None, 'balanced' or a dict by class; got {class_weight!r}.")
+    unknown = [label for label in class_weight if label not in classes]
+    if unknown:
+        raise ValueError(f"class_weight must name classes of y, {classes.tolist()}; got {unknown}.")
+    for i, label in enumerate(classes.tolist()):
+        factors[i] = class_weight.get(label, 1.0)
+    return factors
