@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -22,7 +22,7 @@ from .validation import check_sources
 _LARGEST_SEED = 2**31 - 1
 
 
-class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, BaseEstimator):
+class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
     """Land cover classifier that fuses series, patches and vectors in one network.
 
     Each source has its encoder: a gated recurrence with attention over the dates for a series, a
@@ -333,6 +333,7 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, BaseE
         tags = super().__sklearn_tags__()
         tags.input_tags.dict = True
         tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []  # features have the number type of the network
         return tags
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import safetensors.torch
-import torch
 
 from ._version import __version__
 from .network.build import empty_network, resolve_device
@@ -133,7 +132,6 @@ def _parameters(plain):
 
 def _untrained_net(classifier, network, device):
     alpha = auxiliary_weights(classifier.alpha, classifier.sources_)
-    with torch.random.fork_rng(devices=[]):
-        net = make_net(network, alpha, classifier, ((), None), device).initialize()
+    net = make_net(network, alpha, classifier, ((), None), device).initialize()
     net.module_.eval()
     return net

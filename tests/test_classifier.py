@@ -1,0 +1,469 @@
+"""The classifier as a user meets it."""
+
+import copy
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from skorch.callbacks import Callback
+
+from m3fusion_sk import M3FusionClassifier, MultiSource, paper_settings
+
+SMALL = {
+    "hidden_size": 8,
+    "n_filters": 3,
+    "max_epochs": 12,
+    "batch_size": 16,
+    "lr": 0.02,
+    "date_embedding": None,
+    "random_state": 0,
+}
+LABELS = np.array(["crops", "forest", "water"])
+
+
+def make_samples(n=90, seed=0):
+    """The series tells crops from the rest, the patch water from the rest."""
+    rng = np.random.default_rng(seed)
+    codes = np.arange(n) % 3
+    ts = rng.normal(0, 1, (n, 6, 2)) + 2 * (codes == 0)[:, None, None] * np.sin(np.arange(6))[:, None]
+    patch = rng.normal(1000, 100, (n, 1, 5, 5)) + 300 * (codes == 2)[:, None, None, None]
+    return MultiSource(ts=ts.astype(np.float32), patch=patch.round().astype(np.uint16)), LABELS[codes]
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return make_samples()
+
+
+@pytest.fixture(scope="module")
+def fitted(samples):
+    return M3FusionClassifier(**SMALL).fit(*samples)
+
+
+def as_dict(X):
+    return dict(X.items())
+
+
+def as_frame(X):
+    return pd.DataFrame(np.asarray(X), columns=X.column_names)
+
+
+def test_fused_sources_are_learned_from_both(fitted):
+    X, y = make_samples(seed=1)
+    assert fitted.score(X, y) > 0.9
+    assert fitted.predict(X).dtype.kind == "U"
+    np.testing.assert_array_equal(fitted.classes_, LABELS)
+    np.testing.assert_allclose(fitted.predict_proba(X).sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("convert", [as_dict, as_frame, np.asarray, lambda X: X[np.arange(len(X))]])
+def test_every_way_to_give_x_gives_identical_probabilities(samples, fitted, convert):
+    X, y = samples
+    layout = {"ts": (6, 2), "patch": (1, 5, 5)} if convert is np.asarray else None
+    clf = M3FusionClassifier(**SMALL, layout=layout).fit(convert(X), y)
+    np.testing.assert_array_equal(clf.predict_proba(convert(X)), fitted.predict_proba(X))
+    assert clf.sources_ == fitted.sources_
+
+
+def test_sources_may_come_in_another_order_at_prediction(samples, fitted):
+    X, _ = samples
+    swapped = {"patch": X["patch"], "ts": X["ts"]}
+    np.testing.assert_array_equal(fitted.predict_proba(swapped), fitted.predict_proba(X))
+
+
+def test_a_shuffled_frame_is_read_by_the_names_of_its_columns(samples, fitted):
+    X, y = samples
+    frame = as_frame(X)[np.random.default_rng(0).permutation(X.column_names)]
+    clf = M3FusionClassifier(**SMALL).fit(frame, y)
+    assert clf.sources_["ts"] == fitted.sources_["ts"]
+    assert list(clf.feature_names_in_) == list(frame.columns)
+    by_name = clf.predict_proba({name: X[name] for name in X.names})
+    np.testing.assert_array_equal(clf.predict_proba(frame), by_name)
+
+
+def test_heads_attention_and_features_have_the_promised_shapes(samples, fitted):
+    X, _ = samples
+    by_source = fitted.predict_proba_by_source(X)
+    assert {name: p.shape for name, p in by_source.items()} == {"ts": (90, 3), "patch": (90, 3)}
+    for proba in by_source.values():
+        np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
+    attention = fitted.attention(X)
+    assert list(attention) == ["ts"]
+    assert attention["ts"].shape == (90, 6)
+    np.testing.assert_allclose(attention["ts"].sum(axis=1), 1, rtol=1e-5)
+    assert fitted.transform(X).shape == (90, 8 + 6)
+    assert len(fitted.get_feature_names_out()) == 14
+
+
+def test_each_auxiliary_head_knows_its_own_source_only(samples, fitted):
+    X, y = make_samples(seed=1)
+    labels = {
+        name: fitted.classes_[p.argmax(axis=1)] for name, p in fitted.predict_proba_by_source(X).items()
+    }
+    crops = y == "crops"
+    assert ((labels["ts"] == "crops") == crops).mean() > 0.9
+    assert ((labels["patch"] == "water") == (y == "water")).mean() > 0.9
+    assert ((labels["patch"] == "crops") == crops).mean() < 0.85
+
+
+def test_probabilities_come_from_the_fusion_head(samples, fitted):
+    X, _ = samples
+    head = fitted.net_.module_.fusion_head
+    logits = fitted.transform(X) @ head.weight.detach().numpy().T + head.bias.detach().numpy()
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(fitted.predict_proba(X), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(samples, fitted):
+    X, y = samples
+    again = M3FusionClassifier(**SMALL).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    other = M3FusionClassifier(**{**SMALL, "random_state": 1}).fit(X, y)
+    assert np.abs(other.predict_proba(X) - fitted.predict_proba(X)).max() > 1e-3
+
+
+def test_fit_leaves_global_random_states_alone(samples):
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    M3FusionClassifier(**SMALL, early_stopping=True).fit(*samples).predict(samples[0])
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert np.array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+
+
+def test_prediction_changes_nothing_on_the_classifier(samples, fitted):
+    X, _ = samples
+    before = {k: id(v) for k, v in vars(fitted).items()}
+    fitted.predict(X), fitted.attention(X), fitted.transform(X)
+    assert {k: id(v) for k, v in vars(fitted).items()} == before
+
+
+@pytest.mark.parametrize("copy_of", [clone, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
+def test_copies_keep_parameters_and_fitted_copies_predictions(samples, fitted, copy_of):
+    X, _ = samples
+    twin = copy_of(fitted)
+    assert twin.get_params() == fitted.get_params()
+    if copy_of is clone:
+        with pytest.raises(NotFittedError):
+            twin.predict(X)
+    else:
+        np.testing.assert_array_equal(twin.predict_proba(X), fitted.predict_proba(X))
+
+
+def test_joblib_keeps_predictions(samples, fitted, tmp_path):
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    twin = joblib.load(tmp_path / "model.joblib")
+    np.testing.assert_array_equal(twin.predict_proba(samples[0]), fitted.predict_proba(samples[0]))
+
+
+def test_the_history_has_the_losses_of_each_head(samples, fitted):
+    assert fitted.n_iter_ == len(fitted.history_) == 12
+    assert set(fitted.history_[0]) >= {
+        "epoch",
+        "train_loss",
+        "train_fusion",
+        "train_aux_ts",
+        "train_aux_patch",
+    }
+    for row in fitted.history_:
+        total = row["train_fusion"] + 0.3 * (row["train_aux_ts"] + row["train_aux_patch"])
+        assert row["train_loss"] == pytest.approx(total, rel=1e-5)
+    assert fitted.history_[-1]["train_loss"] < fitted.history_[0]["train_loss"]
+
+
+def test_alpha_by_source_trains_each_head_by_its_weight(samples):
+    X, y = samples
+    clf = M3FusionClassifier(**SMALL, alpha={"ts": 0.5, "patch": 0.0}).fit(X, y)
+    row = clf.history_[-1]
+    assert row["train_loss"] == pytest.approx(row["train_fusion"] + 0.5 * row["train_aux_ts"], rel=1e-5)
+
+
+def test_zero_weights_leave_samples_out(samples):
+    X, y = samples
+    weights = (np.arange(90) < 60).astype(float)
+    weighted = M3FusionClassifier(**SMALL).fit(X, y, sample_weight=weights)
+    cut = M3FusionClassifier(**SMALL).fit(X[:60], y[:60])
+    np.testing.assert_array_equal(weighted.predict_proba(X), cut.predict_proba(X))
+
+
+def test_a_weight_of_two_is_the_sample_twice_without_batch_normalisation():
+    X, y = make_samples(30)
+    exact = {"dtype": "float64", "dropout": 0.0, "batch_size": 512, "feature_norm": False, "max_epochs": 5}
+    weights = np.random.default_rng(0).integers(1, 3, 30)
+    rows = np.repeat(np.arange(30), weights)
+    series = MultiSource(ts=X["ts"])
+    clf = M3FusionClassifier(**{**SMALL, **exact})
+    weighted = clone(clf).fit(series, y, sample_weight=weights).predict_proba(series)
+    repeated = clone(clf).fit(series[rows], y[rows]).predict_proba(series)
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-7)
+
+
+def test_balanced_classes_pull_towards_the_rare_one():
+    X, y = make_samples(300, seed=3)
+    keep = np.flatnonzero((y != "water") | (np.arange(300) % 30 < 3))
+    rare = {}
+    for class_weight in (None, "balanced", {"water": 30.0}):
+        clf = M3FusionClassifier(**{**SMALL, "max_epochs": 3}, class_weight=class_weight).fit(
+            X[keep], y[keep]
+        )
+        rare[str(class_weight)] = clf.predict_proba(X)[:, 2].mean()
+    assert rare["None"] < rare["balanced"] < rare["{'water': 30.0}"]
+
+
+def test_classes_keep_columns_of_classes_that_training_lacks(samples):
+    X, y = samples
+    rows = y != "forest"
+    clf = M3FusionClassifier(**SMALL, classes=LABELS).fit(X[rows], y[rows])
+    assert clf.predict_proba(X).shape == (90, 3)
+    assert clf.classes_.tolist() == LABELS.tolist()
+    with pytest.raises(ValueError, match=r"classes must hold every label of y; \['forest'\] are not among"):
+        M3FusionClassifier(**SMALL, classes=["crops", "water"]).fit(X, y)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_object_is_on_both_sides_of_the_inner_hold_out(samples, seed, monkeypatch):
+    X, y = samples
+    groups = np.random.default_rng(seed).integers(0, 10, 90) * 3 + np.arange(90) % 3
+    sides = record_sides(monkeypatch, X)
+    M3FusionClassifier(**{**SMALL, "random_state": seed}, early_stopping=True).fit(X, y, groups=groups)
+    train, valid = (set(groups[rows]) for rows in sides)
+    assert train
+    assert valid
+    assert not train & valid
+    assert set(y[sides[0]]) == set(y[sides[1]]) == set(LABELS)
+    assert sorted(np.concatenate(sides)) == list(range(90))
+
+
+def record_sides(monkeypatch, X):
+    """The rows of X that each call of `Batches` gets, told by their values."""
+    from m3fusion_sk import classifier
+
+    sides, first = [], X["ts"][:, 0, 0]
+
+    class Recorded(classifier.Batches):
+        def __init__(self, X, *args):
+            super().__init__(X, *args)
+            sides.append(np.flatnonzero(np.isin(first, X["ts"][:, 0, 0])))
+
+    monkeypatch.setattr(classifier, "Batches", Recorded)
+    return sides
+
+
+def test_early_stopping_stops_keeps_the_best_epoch_and_forgets_the_held_out_samples(samples):
+    X, y = samples
+    settings = {**SMALL, "max_epochs": 500, "patience": 3, "schedule": "constant"}
+    clf = M3FusionClassifier(**settings, early_stopping=True).fit(X, y)
+    assert clf.n_iter_ < 500
+    losses = [row["valid_fusion"] for row in clf.history_]
+    assert np.argmin(losses) >= clf.n_iter_ - 5
+    plain = M3FusionClassifier(**SMALL).fit(X, y)
+    assert len(pickle.dumps(clf)) < 1.2 * len(pickle.dumps(plain)) + 200 * clf.n_iter_
+
+
+def test_early_stopping_without_anything_to_hold_out_says_so():
+    X, y = make_samples(3)
+    clf = M3FusionClassifier(**SMALL, early_stopping=True)
+    with pytest.warns(
+        UserWarning, match="early_stopping holds out objects of classes that have at least two"
+    ):
+        clf.fit(X, y)
+    assert clf.n_iter_ == 12
+
+
+def test_the_progress_bar_shows_losses_of_each_head_and_silence_is_silent(samples, capsys):
+    X, y = samples
+    M3FusionClassifier(**SMALL).fit(X, y)
+    assert capsys.readouterr() == ("", "")
+    M3FusionClassifier(**SMALL, verbose=1).fit(X, y)
+    out, err = capsys.readouterr()
+    assert out == ""
+    for shown in ("12/12", "train_fusion=", "train_aux_ts=", "train_aux_patch=", "epoch/s"):
+        assert shown in err
+
+
+def test_users_callbacks_are_called(samples):
+    class Count(Callback):
+        epochs = 0
+
+        def on_epoch_end(self, net, **kwargs):
+            self.epochs += 1
+
+    count = Count()
+    M3FusionClassifier(**SMALL, callbacks=[count]).fit(*samples)
+    assert count.epochs == 12
+
+
+def test_grid_search_over_alpha_and_sizes_with_group_folds(samples):
+    X, y = samples
+    groups = np.arange(90) // 3
+    grid = {"alpha": [0.1, {"ts": 0.5, "patch": 0.1}], "hidden_size": [4, 8]}
+    clf = M3FusionClassifier(**{**SMALL, "max_epochs": 3})
+    search = GridSearchCV(clf, grid, cv=StratifiedGroupKFold(3), error_score="raise")
+    search.fit(X, y, groups=groups)
+    assert len(search.cv_results_["params"]) == 4
+    assert search.predict_proba(X).shape == (90, 3)
+
+
+def test_cross_validation_and_pipelines_take_the_container_and_pipelines_the_dict(samples):
+    X, y = samples
+    clf = M3FusionClassifier(**SMALL)
+    assert (cross_val_predict(clf, X, y, cv=3) == y).mean() > 0.8
+    pipeline = make_pipeline("passthrough", clf).fit(as_dict(X), y)
+    assert pipeline.predict(as_dict(X)).shape == (90,)
+    doubled = FunctionTransformer(lambda X: X.replace(ts=2 * X["ts"]))
+    scaled = make_pipeline(doubled, clone(clf)).fit(X, y)
+    np.testing.assert_array_equal(scaled.predict_proba(X), pipeline.predict_proba(as_dict(X)))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_other_arithmetics_learn_the_same_task(samples, dtype):
+    X, y = samples
+    clf = M3FusionClassifier(**SMALL, dtype=dtype).fit(X, y)
+    assert clf.score(X, y) > 0.9
+    assert clf.predict_proba(X).dtype == (np.float64 if dtype == "float64" else np.float32)
+
+
+def test_plain_tables_are_one_vector_source():
+    rng = np.random.default_rng(0)
+    table, y = rng.normal(size=(60, 4)), np.arange(60) % 2
+    table[:, 1] += 3 * y
+    clf = M3FusionClassifier(random_state=0).fit(table, y)
+    assert list(clf.sources_) == ["X"]
+    assert clf.score(table, y) > 0.9
+    assert clf.attention(table) == {}
+
+
+def test_memory_mapped_and_read_only_sources_are_taken_as_they_are(samples, fitted, tmp_path):
+    X, y = samples
+    for name in X.names:
+        np.save(tmp_path / f"{name}.npy", X[name])
+    mapped = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in X.names}
+    clf = M3FusionClassifier(**SMALL).fit(mapped, y)
+    np.testing.assert_array_equal(clf.predict_proba(mapped), fitted.predict_proba(X))
+
+
+def test_paper_settings_are_parameters_of_the_classifier():
+    parameters = M3FusionClassifier().get_params()
+    assert set(paper_settings()) <= set(parameters)
+    not_of_the_method = {
+        "layout", "classes", "class_weight", "validation_fraction", "patience", "device", "random_state",
+        "verbose", "callbacks",
+    }  # fmt: skip
+    assert set(parameters) - set(paper_settings()) == not_of_the_method
+
+
+def test_a_diverged_training_is_reported(samples):
+    X, y = samples
+    clf = M3FusionClassifier(**{**SMALL, "lr": 1e12, "feature_norm": False, "schedule": "constant"})
+    with pytest.warns(ConvergenceWarning, match="Training diverged: the loss of epoch"):
+        clf.fit(X, y)
+
+
+# ----- bad input
+
+
+def bad_x(X):
+    ts, patch = X["ts"], X["patch"]
+    nan = ts.copy()
+    nan[3, 2, 1] = np.nan
+    full = {"ts": ts, "patch": patch}
+    return {
+        "missing": ({"ts": ts}, r"X lacks the source 'patch': fit saw \['ts', 'patch'\]"),
+        "unknown": ({**full, "dem": ts[:, 0]}, r"X has the source 'dem', which fit did not see"),
+        "rank": ({**full, "patch": patch[:, 0]}, r"X\['patch'\] must have 4 dimensions .* For one band use"),
+        "dates": ({**full, "ts": ts[:, :5]}, r"X\['ts'\] must have n_dates=6, as in fit; got n_dates=5"),
+        "bands": ({**full, "ts": ts[:, :, :1]}, r"X\['ts'\] must have n_bands=2, as in fit"),
+        "size": (
+            {**full, "patch": patch[..., :4]},
+            r"X\['patch'\] must have width=5, as in fit; got width=4",
+        ),
+        "lengths": ({**full, "ts": ts[:5]}, r"Sources must have the same number of samples; got"),
+        "nan": ({**full, "ts": nan}, r"X\['ts'\] contains NaN or infinity in 1 of 90 samples.*GapFiller"),
+        "masked": (
+            {**full, "ts": np.ma.masked_less(ts, 0)},
+            r"X\['ts'\] must be a plain array; got a masked",
+        ),
+        "objects": ({**full, "ts": ts.astype(object)}, r"X\['ts'\] must hold real numbers; got dtype object"),
+        "columns": (np.zeros((4, 5)), r"X has 5 features, but M3FusionClassifier is expecting 37"),
+        "empty": (X[:0], r"X must have at least one sample for M3FusionClassifier; got 0 sample"),
+    }
+
+
+@pytest.mark.parametrize("case", list(bad_x(make_samples(90)[0])))
+def test_what_does_not_fit_the_model_is_refused_with_its_source(samples, fitted, case):
+    X, message = bad_x(samples[0])[case]
+    with pytest.raises(ValueError, match=message):
+        fitted.predict(X)
+
+
+@pytest.mark.parametrize("case", ["lengths", "nan", "masked", "objects", "empty"])
+def test_what_cannot_be_learned_from_is_refused(samples, case):
+    X, message = bad_x(samples[0])[case]
+    with pytest.raises(ValueError, match=message):
+        M3FusionClassifier(**SMALL).fit(X, samples[1][: len(X)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"y": np.full(90, "crops")}, "y must have at least two classes.*got one class"),
+        ({"y": None}, "requires y to be passed, but the target y is None"),
+        ({"y": LABELS}, "inconsistent numbers of samples"),
+        ({"sample_weight": np.ones(5)}, r"sample_weight must have shape \(90,\)"),
+        ({"sample_weight": np.zeros(90)}, "got only zero weights"),
+        ({"sample_weight": -np.ones(90)}, "not negative"),
+        ({"groups": np.ones(5)}, r"groups must have shape \(90,\)"),
+    ],
+)
+def test_labels_weights_and_groups_are_checked(samples, arguments, message):
+    X, y = samples
+    with pytest.raises(ValueError, match=message):
+        M3FusionClassifier(**SMALL).fit(X, **{"y": y, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"alpha": -1}, "alpha must be a number from 0, or a dict of such by source; got -1"),
+        ({"alpha": {"ts": 1}}, r"alpha must have one weight for each source .*missing \['patch'\]"),
+        ({"hidden_size": 0}, "hidden_size must be an integer of at least 1; got 0"),
+        ({"max_epochs": 0}, "max_epochs must be an integer of at least 1; got 0"),
+        ({"stem": "7x7"}, r"X\['patch'\] must have patches of at least 12 pixels .*Use stem='auto'"),
+        ({"stem": "5x5"}, "stem must be one of"),
+        ({"normalize": "none"}, "normalize must be one of"),
+        ({"optimizer": "sgd"}, "optimizer must be one of"),
+        ({"dtype": "float16"}, "dtype must be one of"),
+        ({"lr": 0}, "lr must be a positive number; got 0"),
+        ({"dropout": 1.0}, "dropout must be a number from 0 to below 1; got 1.0"),
+        ({"batch_size": 1}, "batch_size must be at least 2 with feature_norm=True"),
+        ({"class_weight": "equal"}, "class_weight must be None, 'balanced' or a dict"),
+        ({"class_weight": {"sea": 2}}, r"class_weight must name classes of y.*got \['sea'\]"),
+        ({"date_embedding": 0}, "date_embedding must be None or an integer"),
+        ({"early_stopping": "yes"}, "early_stopping must be True or False"),
+        ({"validation_fraction": 0.0}, "validation_fraction must be between 0 and 1"),
+    ],
+)  # fmt: skip
+def test_parameters_are_checked_in_fit_not_before(samples, parameters, message):
+    clf = M3FusionClassifier(**{**SMALL, **parameters})
+    with pytest.raises(ValueError, match=message):
+        clf.fit(*samples)
+
+
+def test_patches_of_less_than_3_pixels_are_refused(samples):
+    X, y = samples
+    with pytest.raises(ValueError, match=r"at least 3 pixels a side for stem='auto'; got 2x5. Cut larger"):
+        M3FusionClassifier(**SMALL).fit({"patch": X["patch"][:, :, :2]}, y)
+
+
+def test_layout_must_describe_the_columns(samples):
+    X, y = samples
+    with pytest.raises(ValueError, match=r"layout describes 36 columns .*got X with 37 features"):
+        M3FusionClassifier(**SMALL, layout={"ts": (11,), "patch": (1, 5, 5)}).fit(np.asarray(X), y)
+    with pytest.raises(ValueError, match=r"layout\['ts'\] must be a tuple of positive integers"):
+        M3FusionClassifier(**SMALL, layout={"ts": "6x2"}).fit(np.asarray(X), y)
