@@ -6,7 +6,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from m3fusion_sk.network.series import DateAttention, Recurrence, SeriesEncoder, sinusoids
+from m3fusion_sk.network.recurrence import Recurrence
+from m3fusion_sk.network.series import DateAttention, SeriesEncoder, sinusoids
 from m3fusion_sk.sources import SeriesSpec
 
 
@@ -145,6 +146,14 @@ def test_gate_biases_start_at_one_and_kernels_glorot_uniform():
     assert abs(attention.score.weight.std().item() - 0.1) < 0.02
 
 
+def test_states_are_the_same_with_and_without_gradients():
+    recurrence = random_recurrence(np.random.default_rng(0), 3, 8)
+    x = torch.randn(5, 6, 3, dtype=torch.float64)
+    with torch.no_grad():
+        expected = recurrence(x)
+    torch.testing.assert_close(recurrence(x), expected, rtol=0, atol=0)
+
+
 def test_attention_sums_to_one_over_the_dates_and_changes_with_the_input():
     torch.manual_seed(0)
     encoder = SeriesEncoder(SeriesSpec(n_dates=11, n_bands=3), hidden_size=32)
@@ -156,10 +165,11 @@ def test_attention_sums_to_one_over_the_dates_and_changes_with_the_input():
     assert weights.std(dim=1).min() > 1e-3  # from date to date
 
 
-def test_gradients_of_the_recurrence_are_right():
+@pytest.mark.parametrize("shape", [(2, 5, 3), (3, 1, 2), (1, 8, 1)])
+def test_gradients_of_the_recurrence_are_right(shape):
     rng = np.random.default_rng(0)
-    recurrence = random_recurrence(rng, 3, 4)
-    x = torch.from_numpy(rng.normal(size=(2, 5, 3))).requires_grad_()
+    recurrence = random_recurrence(rng, shape[2], 4)
+    x = torch.from_numpy(rng.normal(size=shape)).requires_grad_()
     parameters = tuple(recurrence.parameters())
 
     def run(x, *values):

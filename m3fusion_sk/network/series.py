@@ -6,44 +6,7 @@ import torch
 from torch import nn
 
 from .initialization import glorot
-
-
-class Recurrence(nn.Module):
-    """Gated recurrence whose reset gate acts before the matrix product.
-
-    This is the ONNX operator GRU with ``linear_before_reset=0`` (gates in the order z, r, h), with one
-    bias per gate; `torch.nn.GRU` applies the reset gate after the product, and is another function.
-    """
-
-    def __init__(self, n_inputs, n_units):
-        super().__init__()
-        self.n_units = n_units
-        self.input_weight = nn.Parameter(torch.empty(3 * n_units, n_inputs))  # update, reset, candidate
-        self.gate_weight = nn.Parameter(torch.empty(2 * n_units, n_units))  # update, reset
-        self.candidate_weight = nn.Parameter(torch.empty(n_units, n_units))
-        self.bias = nn.Parameter(torch.empty(3 * n_units))
-        self.reset_parameters()
-
-    def reset_parameters(self):
-        kernels = (*self.input_weight.chunk(3), *self.gate_weight.chunk(2), self.candidate_weight)
-        for kernel in kernels:
-            nn.init.xavier_uniform_(kernel)
-        with torch.no_grad():
-            self.bias[: 2 * self.n_units] = 1.0
-            self.bias[2 * self.n_units :] = 0.0
-
-    def forward(self, x):  # (n, dates, inputs) -> (n, dates, units)
-        n_gates = 2 * self.n_units
-        inputs = nn.functional.linear(x.transpose(0, 1), self.input_weight, self.bias)  # (dates, n, 3 units)
-        h = inputs.new_zeros(len(x), self.n_units)
-        states = []
-        for a in inputs.unbind(0):  # (n, 3 units)
-            gates = torch.sigmoid(a[:, :n_gates] + h @ self.gate_weight.T)
-            z, r = gates.chunk(2, dim=1)
-            candidate = torch.tanh(a[:, n_gates:] + (r * h) @ self.candidate_weight.T)
-            h = candidate + z * (h - candidate)  # z h + (1 - z) candidate
-            states.append(h)
-        return torch.stack(states, dim=1)
+from .recurrence import Recurrence
 
 
 class DateAttention(nn.Module):

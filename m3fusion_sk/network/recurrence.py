@@ -1,0 +1,99 @@
+"""The gated recurrence of the series encoder, with a backward pass written for it."""
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+
+class Recurrence(nn.Module):
+    """Gated recurrence whose reset gate acts before the matrix product.
+
+    This is the ONNX operator GRU with ``linear_before_reset=0`` (gates in the order z, r, h), with one
+    bias per gate; `torch.nn.GRU` applies the reset gate after the product, and is another function.
+    """
+
+    def __init__(self, n_inputs, n_units):
+        super().__init__()
+        self.n_units = n_units
+        self.input_weight = nn.Parameter(torch.empty(3 * n_units, n_inputs))  # update, reset, candidate
+        self.gate_weight = nn.Parameter(torch.empty(2 * n_units, n_units))  # update, reset
+        self.candidate_weight = nn.Parameter(torch.empty(n_units, n_units))
+        self.bias = nn.Parameter(torch.empty(3 * n_units))
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        kernels = (*self.input_weight.chunk(3), *self.gate_weight.chunk(2), self.candidate_weight)
+        for kernel in kernels:
+            nn.init.xavier_uniform_(kernel)
+        with torch.no_grad():
+            self.bias[: 2 * self.n_units] = 1.0
+            self.bias[2 * self.n_units :] = 0.0
+
+    def forward(self, x):  # (n, dates, inputs) -> (n, dates, units)
+        inputs = nn.functional.linear(x.transpose(0, 1), self.input_weight, self.bias)  # (dates, n, 3 units)
+        if torch.is_grad_enabled():
+            kind = inputs.device.type
+            with torch.autocast(kind, enabled=False):  # autocast speeds up the product above, not the steps
+                states = _Steps.apply(inputs.to(self.bias.dtype), self.gate_weight, self.candidate_weight)
+        else:
+            states = run_steps(inputs, self.gate_weight, self.candidate_weight)[0]
+        return states.transpose(0, 1)
+
+
+def run_steps(inputs, gate_weight, candidate_weight, keep=False):
+    """All dates in turn: (dates, n, 3 units) -> states (dates, n, units); gates and candidates if kept."""
+    n_dates, n, _ = inputs.shape
+    units = candidate_weight.shape[0]
+    gate_kernel, candidate_kernel = gate_weight.T, candidate_weight.T
+    states = inputs.new_empty(n_dates, n, units)
+    gates = inputs.new_empty(n_dates if keep else 1, n, 2 * units)
+    candidates = inputs.new_empty(n_dates if keep else 1, n, units)
+    h = inputs.new_zeros(n, units)
+    for date in range(n_dates):
+        a, gate, candidate = inputs[date], gates[date * keep], candidates[date * keep]
+        torch.addmm(a[:, : 2 * units], h, gate_kernel, out=gate).sigmoid_()
+        z, r = gate[:, :units], gate[:, units:]
+        torch.addmm(a[:, 2 * units :], r * h, candidate_kernel, out=candidate).tanh_()
+        h = torch.lerp(candidate, h, z, out=states[date])  # z h + (1 - z) candidate
+    return states, gates, candidates
+
+
+class _Steps(torch.autograd.Function):
+    """`run_steps`, whose weights get their gradients by one product over all dates each."""
+
+    @staticmethod
+    def forward(ctx, inputs, gate_weight, candidate_weight):
+        states, gates, candidates = run_steps(inputs, gate_weight, candidate_weight, keep=True)
+        ctx.save_for_backward(gate_weight, candidate_weight, states, gates, candidates)
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        gate_weight, candidate_weight, states, gates, candidates = ctx.saved_tensors
+        previous = torch.cat([torch.zeros_like(states[:1]), states[:-1]])
+        d_inputs = _backward_steps(grad, gate_weight, candidate_weight, previous, gates, candidates)
+        units = states.shape[2]
+        flat = d_inputs.flatten(0, 1)  # (dates n, 3 units)
+        reset = gates[..., units:] * previous
+        d_gate_weight = flat[:, : 2 * units].T @ previous.flatten(0, 1)
+        d_candidate_weight = flat[:, 2 * units :].T @ reset.flatten(0, 1)
+        return d_inputs, d_gate_weight, d_candidate_weight
+
+
+def _backward_steps(grad, gate_weight, candidate_weight, previous, gates, candidates):
+    """Gradient of the inputs of all dates, from the last to the first."""
+    units = previous.shape[2]
+    d_inputs = torch.empty_like(torch.cat([gates, candidates], dim=2))
+    d_h = torch.zeros_like(previous[0])
+    for date in range(len(grad) - 1, -1, -1):
+        h, z, r = previous[date], gates[date, :, :units], gates[date, :, units:]
+        candidate, d_a = candidates[date], d_inputs[date]
+        d_h = d_h + grad[date]
+        d_candidate = d_h * (1 - z) * (1 - candidate * candidate)
+        d_reset = d_candidate @ candidate_weight
+        d_a[:, :units] = d_h * (h - candidate) * z * (1 - z)
+        d_a[:, units : 2 * units] = d_reset * h * r * (1 - r)
+        d_a[:, 2 * units :] = d_candidate
+        d_h = torch.addmm(d_h * z + d_reset * r, d_a[:, : 2 * units], gate_weight)
+    return d_inputs
