@@ -1,13 +1,23 @@
 """Land cover mapping from images of different scale, modality and time."""
 
 from ._version import __version__
+from .baseline import stacked_forest
 from .classifier import M3FusionClassifier
+from .metrics import land_cover_scores
+from .model_selection import StratifiedGroupShuffleSplit
 from .multisource import MultiSource
+from .preprocessing import GapFiller, SelectSources, StackedFeatures
 from .settings import paper_settings
 
 __all__ = [
+    "GapFiller",
     "M3FusionClassifier",
     "MultiSource",
+    "SelectSources",
+    "StackedFeatures",
+    "StratifiedGroupShuffleSplit",
     "__version__",
+    "land_cover_scores",
     "paper_settings",
+    "stacked_forest",
 ]

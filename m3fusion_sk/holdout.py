@@ -18,17 +18,17 @@ def hold_out(settings, targets, groups, n_samples, seed):
         groups = check_groups(groups, n_samples)[targets.rows]
     if not settings.early_stopping:
         return everything, everything[:0]
+    splitter = StratifiedGroupShuffleSplit(1, train_size=1 - settings.validation_fraction, random_state=seed)
     objects = everything if groups is None else groups
-    if not _can_hold_out(targets.codes, objects):
+    try:
+        return next(splitter.split(everything[:, None], targets.codes, objects))
+    except ValueError as error:  # there are not two objects of any class
         warnings.warn(
-            "early_stopping holds out objects of classes that have at least two; no class has. Training "
-            "goes on for max_epochs.",
+            f"early_stopping cannot hold anything out, so training goes on for max_epochs: {error}",
             UserWarning,
             stacklevel=3,
         )
         return everything, everything[:0]
-    splitter = StratifiedGroupShuffleSplit(1, train_size=1 - settings.validation_fraction, random_state=seed)
-    return next(splitter.split(everything[:, None], targets.codes, objects))
 
 
 def check_groups(groups, n_samples):
@@ -38,8 +38,3 @@ def check_groups(groups, n_samples):
             f"groups must have shape ({n_samples},), one object for each sample; got shape {groups.shape}."
         )
     return groups
-
-
-def _can_hold_out(codes, objects):
-    pairs = np.unique(np.stack([codes, np.unique(objects, return_inverse=True)[1]]), axis=1)
-    return np.bincount(pairs[0]).max() > 1

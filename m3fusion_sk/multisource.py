@@ -5,6 +5,7 @@ from numbers import Integral
 
 import numpy as np
 
+from .rows import SelectedRows, take_rows
 from .sources import check_lengths, column_names, infer_spec
 
 __all__ = ["MultiSource"]
@@ -105,7 +106,8 @@ class MultiSource:
 
     def __getitem__(self, key):
         if isinstance(key, str):
-            return self.gather(key) if self._rows is not None else self.values_of(key)
+            as_given = self._rows is None and not isinstance(self.values_of(key), SelectedRows)
+            return self.values_of(key) if as_given else self.gather(key)
         if isinstance(key, tuple):
             return self._getitem_2d(key)
         if isinstance(key, Integral) and not isinstance(key, bool):
@@ -178,7 +180,7 @@ class MultiSource:
             index = rows if index is None else index[rows]
         if index is None:
             index = slice(None)
-        return _take(values, index)
+        return take_rows(values, index)
 
     def _known(self, name):
         if name not in self.specs:
@@ -187,15 +189,15 @@ class MultiSource:
 
     def select(self, names):
         """The same samples with some of the sources, in the order of `names`."""
-        return self._view(
-            {name: self._values[self._known(name)] for name in names},
-            {name: self.specs[name] for name in names},
-            self._rows,
-        )
+        values = {name: self._values[self._known(name)] for name in names}
+        return self._view(values, {name: self.specs[name] for name in names}, self._rows)
 
     def replace(self, **named):
         """The same samples with some sources replaced or added; `named` has a row for each sample."""
-        return MultiSource({**self.arrays(), **named})
+        values = dict(self._values)
+        if self._rows is not None:  # the others stay where they are
+            values = {name: SelectedRows(v, self._rows) for name, v in values.items()}
+        return MultiSource({**values, **named})
 
     def materialize(self):
         """A copy that holds its own rows only, in memory."""
@@ -280,7 +282,7 @@ def _as_values(name, values):
     if hasattr(values, "detach"):  # a torch tensor
         values = values.detach().cpu().numpy()
     if not all(hasattr(values, a) for a in ("shape", "dtype", "__getitem__")) or hasattr(values, "iloc"):
-        values = np.asarray(values)
+        values = _as_array(name, values)
     dtype = np.dtype(values.dtype)
     if dtype.kind not in "biuf":
         raise ValueError(
@@ -290,14 +292,8 @@ def _as_values(name, values):
     return values
 
 
-def _take(values, index):
-    """Rows of anything that has rows, as an array; contiguous rows of an array without a copy."""
-    if not isinstance(index, slice):
-        index = np.asarray(index, dtype=np.intp)
-        if len(index) and index[-1] - index[0] + 1 == len(index) and (np.diff(index) == 1).all():
-            index = slice(int(index[0]), int(index[-1]) + 1)
-    if isinstance(values, np.ndarray) and not isinstance(index, slice):
-        return np.asarray(values).take(index, axis=0)
-    if hasattr(values, "oindex"):  # zarr
-        return np.asarray(values.oindex[index])
-    return np.asarray(values[index])
+def _as_array(name, values):
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"X[{name!r}] must be an array with samples of one shape; got {error}") from error

@@ -82,7 +82,7 @@ class PatchView:
 
     def __getitem__(self, index):
         rows, cols = self.rows[index], self.cols[index]
-        if 0 in self.image.shape:
+        if not rows.size:
             return np.empty((*rows.shape, self.image.shape[0], *self.size), self.dtype)
         windows = np.lib.stride_tricks.sliding_window_view(self.image, self.size, axis=(1, 2))
         return np.ascontiguousarray(windows.transpose(1, 2, 0, 3, 4)[rows, cols])

@@ -14,7 +14,7 @@ FLAT_NAME = "X"  # of the only source of a plain table
 _ROWS_AT_ONCE = 4096
 
 
-def check_sources(estimator, X, *, reset, layout=None, allow_nan=False):
+def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=None):
     """Check X and describe it on the estimator, as scikit-learn's `validate_data` does for tables.
 
     Parameters
@@ -31,14 +31,19 @@ def check_sources(estimator, X, *, reset, layout=None, allow_nan=False):
         Shape of one sample in each source of a flat table.
     allow_nan : bool, default=False
         Whether NaN may stand for missing values.
+    names : list of str, optional
+        The sources that matter after ``fit``: others may be absent, or of other shapes. All by default.
 
     Returns
     -------
     MultiSource
-        With the sources in the order that ``fit`` saw.
+        With the sources in the order that ``fit`` saw, or in that of `names`.
     """
+    if not reset and layout is None and not hasattr(estimator, "feature_names_in_"):
+        X = _sources_of_table(estimator, X)
     if _is_table(X):
-        return _check_table(estimator, X, reset, layout, allow_nan)
+        X = _check_table(estimator, X, reset, layout, allow_nan)
+        return X if names is None else X.select(names)
     X = _as_multisource(X)
     if not len(X):
         raise ValueError(
@@ -47,9 +52,10 @@ def check_sources(estimator, X, *, reset, layout=None, allow_nan=False):
     if reset:
         _describe(estimator, X)
     else:
-        check_names(X.names, estimator.sources_)
-        X = X.select(estimator.sources_)
-        for name, spec in estimator.sources_.items():
+        sources = {name: estimator.sources_[name] for name in names or estimator.sources_}
+        check_names(X.names if names is None else [name for name in names if name in X], sources)
+        X = X.select(sources)
+        for name, spec in sources.items():
             check_shape(name, (len(X), *X.specs[name].shape), spec)
     for name in X.names:
         _check_finite(X, name, allow_nan)
@@ -77,6 +83,7 @@ def _describe(estimator, X):
 
 
 def _check_table(estimator, X, reset, layout, allow_nan):
+    _refuse_other_arrays(X)
     X = validate_data(
         estimator, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan" if allow_nan else True
     )
@@ -87,8 +94,32 @@ def _check_table(estimator, X, reset, layout, allow_nan):
     return MultiSource.from_flat(X if order is None else X[:, order], estimator.sources_)
 
 
+def _refuse_other_arrays(X):
+    if isinstance(X, np.ma.MaskedArray):
+        raise ValueError(
+            "X must be a plain array; got a masked array, whose mask would be lost. Fill it, for instance "
+            "with X.filled(np.nan) and an imputer."
+        )
+    if len(getattr(X, "shape", ())) > 2:
+        raise ValueError(
+            f"X must be a table of shape (n_samples, n_features), or sources by name; got shape "
+            f"{tuple(X.shape)}. Name the source, as in {{'ts': X}}."
+        )
+
+
+def _sources_of_table(estimator, X):
+    """A table whose columns name the sources that ``fit`` saw as arrays, cut by these names."""
+    columns = [] if not _is_table(X) else list(getattr(X, "columns", []))
+    sources, order = parse_columns(columns) if columns else (None, [])
+    if not sources or set(sources) != set(estimator.sources_):
+        return X
+    return MultiSource.from_flat(np.asarray(X)[:, order], sources)
+
+
 def _sources_of_columns(estimator, layout):
     if layout is not None:
+        if not isinstance(layout, Mapping):
+            raise TypeError(f"layout must be a dict, such as {{'ts': (34, 16)}}; got {layout!r}.")
         return {name: spec_from_layout(name, shape) for name, shape in layout.items()}, None
     if not hasattr(estimator, "feature_names_in_"):
         return None, None

@@ -1,0 +1,40 @@
+# Everything sets itself up: a virtual environment in $(VENV), from the pins of constraints.txt.
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: help demo test soak lint format readme clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml setup.py constraints.txt m3fusion_sk/_version.py
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'm3fusion_sk needs Python 3.11 or newer: make PYTHON=python3.12')"
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet -c constraints.txt -e ".[test]"
+	touch $(READY)
+
+demo: $(READY) ## the main job on a made scene: table, maps and figures in demo/
+	$(RUN) examples/map_scene.py demo
+
+test: $(READY) ## all tests
+	SCIPY_ARRAY_API=1 $(RUN) -m pytest -q
+
+soak: $(READY) ## the same tests with larger counts
+	M3FUSION_SOAK=1 SCIPY_ARRAY_API=1 $(RUN) -m pytest -q -m "soak or not soak"
+
+readme: $(READY) ## run the README's code blocks
+	$(RUN) -m pytest -q tests/test_readme.py
+
+lint: $(READY) ## style and mistakes that can be seen without running
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+format: $(READY) ## put files into the common form
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+clean: ## remove what the other commands made
+	rm -rf $(VENV) demo build dist *.egg-info .ruff_cache .hypothesis .pytest_cache

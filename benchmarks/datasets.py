@@ -1,0 +1,115 @@
+"""Labelled samples for the benchmarks: made ones, and real ones from the folder M3FUSION_DATA.
+
+Each function returns a `Dataset`. Real rasters are read through `Scene`, as a user would.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from m3fusion_sk import MultiSource, StratifiedGroupShuffleSplit, make_land_cover
+from m3fusion_sk.mapping import PatchRaster, Scene, SeriesRaster
+
+MINIMUM_CROWNS = 10
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples, what may be split (`groups`), what votes (`objects`), and the splits of the study."""
+
+    X: MultiSource
+    y: np.ndarray
+    groups: np.ndarray
+    objects: np.ndarray
+    cv: object
+    note: str
+
+
+class DataMissing(Exception):
+    """The real data are not there."""
+
+
+def data_folder(name):
+    """A folder of real data."""
+    root = os.environ.get("M3FUSION_DATA")
+    if not root or not Path(root, name).is_dir():
+        raise DataMissing(f"no folder {name!r} in M3FUSION_DATA={root!r}: set it to where the real data are")
+    return Path(root, name)
+
+
+def made(n_splits, seed=0, n_samples=10_000):
+    """Samples of the paper's classes, from made objects."""
+    X, y, groups = make_land_cover(n_samples, random_state=seed)
+    cv = StratifiedGroupShuffleSplit(n_splits, train_size=0.3, random_state=seed)
+    note = "30 % of the objects of each class to train, 70 % to test"
+    return Dataset(X, y, groups, groups, cv, note)
+
+
+def idtrees(n_splits, seed=0):
+    """Tree crowns in 46 plots: spectra at 1 m as a sequence over wavelength, patches at 0.1 m."""
+    folder = data_folder("idtrees_mlbs")
+    crowns = idtrees_crowns(folder)
+    parts = [
+        (plot, idtrees_scene(folder, plot).sample(part, label="taxon", group="crown_id"))
+        for plot, part in crowns.groupby("plot")
+    ]
+    group_of = dict(zip(crowns["crown_id"], crowns["plot_group"], strict=True))
+    objects = np.concatenate([samples.groups for _, samples in parts])
+    return Dataset(
+        X=MultiSource.concatenate([samples.X for _, samples in parts]),
+        y=np.concatenate([samples.y for _, samples in parts]),
+        groups=np.array([group_of[crown] for crown in objects]),
+        objects=objects,
+        cv=StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed),
+        note=f"{n_splits} folds by plot group; taxa with at least {MINIMUM_CROWNS} crowns; crowns vote",
+    )
+
+
+def idtrees_crowns(folder):
+    """Crowns of the taxa that have enough of them."""
+    crowns = geopandas.read_file(folder / "crowns.gpkg")
+    counts = crowns["taxon"].map(crowns["taxon"].value_counts())
+    return crowns[counts >= MINIMUM_CROWNS]
+
+
+def idtrees_scene(folder, plot):
+    """One plot: 369 bands as 41 steps of 9, and 25x25 pixels of the colour image, ten times finer."""
+    sources = {
+        "hsi": SeriesRaster(folder / "hsi" / f"{plot}.tif", n_bands=9),
+        "rgb": PatchRaster(folder / "rgb" / f"{plot}.tif", size=25),
+    }
+    return Scene(sources, grid="hsi")
+
+
+def lpis(n_splits, seed=0):
+    """Parcels in Belgium: Sentinel-2 at 10 and 20 m and Sentinel-1, on their own grids and calendars."""
+    folder = data_folder("lpis_belgium_2018")
+    samples = lpis_scene(folder).sample(folder / "parcels.gpkg", label="landcover", group="object_id")
+    return Dataset(
+        X=samples.X,
+        y=samples.y,
+        groups=samples.groups,
+        objects=samples.groups,
+        cv=StratifiedGroupShuffleSplit(n_splits, train_size=0.5, random_state=seed),
+        note="half of the parcels of each class to train; 68 parcels: too few to rank models",
+    )
+
+
+def lpis_scene(folder):
+    """The three series; clouds by the scene classification, filled linearly in time."""
+    dates = json.loads((folder / "dates.json").read_text())
+    optical = {"dates": dates["s2_dates"], "mask": folder / "s2_scl.tif", "valid": (4, 5, 6, 7)}
+    sources = {
+        "s2_10m": SeriesRaster(folder / "s2_10m.tif", n_bands=4, **optical),
+        "s2_20m": SeriesRaster(folder / "s2_20m.tif", n_bands=6, **optical),
+        "s1": SeriesRaster(folder / "s1.tif", n_bands=2, dates=dates["s1_dates"]),
+    }
+    return Scene(sources, grid="s2_10m")
+
+
+DATASETS = {"made": made, "idtrees": idtrees, "lpis": lpis}

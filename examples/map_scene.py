@@ -1,0 +1,106 @@
+"""From rasters and labelled polygons to an accuracy table and a class map.
+
+This is the main job of the package, on a scene that it makes itself: a Sentinel-2-like series with clouds
+at 10 m, an image at 2 m, and labelled polygons, with the classes of the paper's site. Replace the paths by
+your own to map your own scene. ``make demo`` runs this file.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import rasterio
+from matplotlib import pyplot
+
+import m3fusion_sk
+from m3fusion_sk import M3FusionClassifier, StratifiedGroupShuffleSplit, make_scene, stacked_forest
+from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, Scene, SeriesRaster
+from m3fusion_sk.plotting import plot_class_map, plot_confusion
+from m3fusion_sk.protocol import as_text, rows_by_source, score_row, summarize
+
+
+def read_samples(made):
+    """The scene, and the pixels inside its polygons with class and object."""
+    series = SeriesRaster(made.series, dates=made.dates, mask=made.mask)  # clouds are filled in time
+    scene = Scene({"ts": series, "patch": PatchRaster(made.patch, size=25)}, grid="ts")
+    return scene, scene.sample(made.objects, label="class", group="object_id")
+
+
+def compare(models, samples):
+    """Fit both models on each source and on both, with 30 % of the objects of each class."""
+    X, y, groups = samples.X, samples.y, samples.groups
+    cv = StratifiedGroupShuffleSplit(1, train_size=0.3, random_state=0)
+    train, test = next(cv.split(X, y, groups))
+    rows, results = [], {}
+    for (model, sources), pipeline in rows_by_source(models, X.names).items():
+        fitted, scores, seconds = score_row(pipeline, X, y, groups, train, test)
+        rows.append({"split": 0, "model": model, "sources": sources, **scores.summary, **seconds})
+        results[model, sources] = fitted, scores
+        print(f"  {model} on {sources}: accuracy {scores.summary['accuracy']:.4f}", flush=True)
+    return pd.DataFrame(rows), results
+
+
+def draw(folder, results):
+    """map.png with both maps and a legend, and confusion.png."""
+    figure, axes = pyplot.subplots(1, 2, figsize=(15, 6), layout="constrained", sharey=True)
+    plot_class_map(folder / "map.tif", ax=axes[0], title="M3Fusion network", legend=False)
+    plot_class_map(folder / "map_forest.tif", ax=axes[1], title="Random forest, stacked features")
+    figure.savefig(folder / "map.png", dpi=120)
+    figure, axes = pyplot.subplots(1, 2, figsize=(16, 8), layout="constrained")
+    for ax, model in zip(axes, ("network", "forest"), strict=True):
+        plot_confusion(results[model, "all"][1].confusion, ax=ax, title=f"{model} (% of the true class)")
+    figure.savefig(folder / "confusion.png", dpi=120)
+
+
+def agreement(path, made):
+    """Share of the map's pixels that have the class that the scene was made of."""
+    with rasterio.open(path) as file, rasterio.open(made.truth) as truth:
+        codes, expected = file.read(1), truth.read(1)
+        names = json.loads(file.tags()["CLASS_NAMES"])
+    predicted = np.zeros_like(codes)
+    for code, name in names.items():
+        predicted[codes == int(code)] = made.class_names.index(name) + 1
+    return float((predicted == expected).mean())
+
+
+def main(folder="demo", size=260, n_dates=12, max_epochs=30, n_estimators=200):
+    matplotlib.use("Agg")
+    folder, start = Path(folder), time.perf_counter()
+    folder.mkdir(parents=True, exist_ok=True)
+    size, n_dates, max_epochs, n_estimators = map(int, (size, n_dates, max_epochs, n_estimators))
+    print(f"Making a scene of {size}x{size} pixels in {folder / 'scene'} ...", flush=True)
+    made = make_scene(folder / "scene", shape=(size, size), n_dates=n_dates, random_state=0)
+    scene, samples = read_samples(made)
+    print(f"{samples.X}\n{samples.report}\nComparing on the same split by object:", flush=True)
+
+    models = {
+        "forest": stacked_forest(n_estimators, random_state=0, n_jobs=-1),
+        "network": M3FusionClassifier(max_epochs=max_epochs, random_state=0),
+    }
+    table, results = compare(models, samples)
+    print("\n" + as_text(summarize(table)) + "\n")
+
+    maps = {"network": folder / "map.tif", "forest": folder / "map_forest.tif"}
+    for model, path in maps.items():
+        predictor = ChunkedPredictor(results[model, "all"][0], colors=made.colors)
+        predictor.predict(scene, path, overwrite=True)
+        print(f"wrote {path}: {agreement(path, made):.4f} of all pixels as made", flush=True)
+    draw(folder, results)
+    report = {
+        "versions": {"m3fusion_sk": m3fusion_sk.__version__, "python": sys.version.split()[0]},
+        "samples": samples.report,
+        "network": {k: v for k, v in models["network"].get_params().items() if v is not None},
+        "table": table.to_dict("records"),
+        "share_of_pixels_as_made": {model: agreement(path, made) for model, path in maps.items()},
+        "seconds": time.perf_counter() - start,
+    }
+    (folder / "report.json").write_text(json.dumps(report, indent=1))
+    print(f"wrote map.png, confusion.png and report.json; {report['seconds']:.0f} seconds in all")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

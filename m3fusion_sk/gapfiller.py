@@ -1,0 +1,177 @@
+"""The step that fills gaps of time series before a classifier."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .gaps import fill_linear
+from .transformer import SourceTransformer, as_given, batches, check_chosen, joined
+
+__all__ = ["GapFiller"]
+
+
+class GapFiller(SourceTransformer):
+    """Fill the gaps (NaN) of time series linearly in time.
+
+    Before the first valid date of a pixel and band its first valid value is taken, after the last one
+    its last valid value. A band without any valid date is filled with its mean over the samples and
+    dates that ``fit`` saw.
+
+    Parameters
+    ----------
+    source : str or list of str, optional
+        The series to fill; all by default.
+    dates : sequence of str or datetime64, optional
+        Dates of these series, in ascending order, as "2018-05-11". Equal steps by default. Series with
+        different calendars need a step each.
+    layout : dict of str to tuple, optional
+        Shape of one sample in each source, where X is a flat table: ``{"ts": (34, 16)}``.
+
+    Attributes
+    ----------
+    means_ : dict of str to array of shape (n_bands,)
+        Mean of the valid values of each band of the series to fill.
+    sources_ : dict of str to SeriesSpec, PatchSpec or VectorSpec
+        What ``fit`` saw.
+    n_features_in_ : int
+        Number of values of a sample in all sources.
+    feature_names_in_ : array of str
+        Names of the columns, if X was a table that had any.
+
+    See Also
+    --------
+    m3fusion_sk.gaps.fill_linear : the filling itself, with a mask instead of NaN.
+
+    Notes
+    -----
+    Sources without NaN pass through unchanged, whatever their type. A plain table, which has no dates,
+    comes back as a table; all else as a `MultiSource`, unless ``set_output`` asks for a table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from m3fusion_sk.preprocessing import GapFiller
+    >>> X = {"ts": np.array([[[1.0], [np.nan], [4.0]]])}
+    >>> fill = GapFiller(dates=["2018-05-01", "2018-05-11", "2018-05-31"])
+    >>> fill.fit_transform(X)["ts"][0, :, 0]
+    array([1., 2., 4.])
+    """
+
+    def __init__(self, source=None, dates=None, layout=None):
+        self.source = source
+        self.dates = dates
+        self.layout = layout
+
+    def fit(self, X, y=None):
+        """Learn the shapes of the sources and the means of the bands.
+
+        Parameters
+        ----------
+        X : MultiSource, dict of str to array, DataFrame or array
+            Samples, with NaN in the gaps.
+        y : ignored
+
+        Returns
+        -------
+        GapFiller
+            This object.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `source` does not name series of X, `dates` are not theirs, or a band has no valid value.
+        """
+        X = self._check(X, reset=True)
+        days = _as_days(self.dates)
+        self.means_ = {}
+        for name in self._chosen():
+            _check_dates(name, self.sources_[name], days)
+            self.means_[name] = _band_means(X, name)
+        return self
+
+    def _chosen(self):
+        if self.source is None:
+            return [name for name, spec in self.sources_.items() if spec.kind == "series"]
+        chosen = [self.source] if isinstance(self.source, str) else self.source
+        check_chosen("source", chosen, self.sources_)
+        others = {name: self.sources_[name].kind for name in chosen if self.sources_[name].kind != "series"}
+        if others:
+            raise ValueError(f"source must name series, which have dates; got {others}.")
+        return chosen
+
+    def transform(self, X):
+        """Fill the gaps.
+
+        Parameters
+        ----------
+        X : MultiSource, dict of str to array, DataFrame or array
+            Samples with the sources that ``fit`` saw.
+
+        Returns
+        -------
+        MultiSource or array of shape (n_samples, n_features)
+            The same samples without NaN in the filled series. X itself is unchanged.
+        """
+        check_is_fitted(self, "means_")
+        X = self._check(X, reset=False)
+        days = _as_days(self.dates)
+        filled = {name: _filled(X, name, means, days) for name, means in self.means_.items()}
+        filled = {name: values for name, values in filled.items() if values is not None}
+        return as_given(self, X.replace(**filled) if filled else X)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the flattened columns, as in `StackedFeatures`."""
+        return joined(self._names_by_source(input_features).values())
+
+
+def _as_days(dates):
+    """Dates as days since the first."""
+    if dates is None:
+        return None
+    try:
+        days = np.asarray(dates, dtype="datetime64[s]")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"dates must be such as '2018-05-11' or datetime64; got {dates!r}.") from error
+    if days.ndim != 1 or np.isnat(days).any() or (np.diff(days) < np.timedelta64(0, "s")).any():
+        raise ValueError(f"dates must be in ascending order, none missing; got {dates!r}.")
+    return (days - days[:1]) / np.timedelta64(1, "D")
+
+
+def _check_dates(name, spec, days):
+    if days is not None and len(days) != spec.n_dates:
+        raise ValueError(
+            f"dates must have one date for each of the {spec.n_dates} of X[{name!r}]; got {len(days)}. Give "
+            "each calendar a GapFiller of its own, with source=."
+        )
+
+
+def _band_means(X, name):
+    """Mean of the valid values of each band of a series."""
+    spec = X.specs[name]
+    total, count = np.zeros((2, spec.n_bands))
+    for rows in batches(len(X), spec.size):
+        values = X.gather(name, rows)
+        valid = ~np.isnan(values)
+        total += np.sum(values, axis=(0, 1), where=valid, dtype=np.float64)
+        count += valid.sum(axis=(0, 1))
+    if not count.all():
+        raise ValueError(
+            f"X[{name!r}] has no valid value in band {np.argmin(count)} (counted from 0) of any sample. "
+            "Leave the band out."
+        )
+    return total / count
+
+
+def _filled(X, name, means, days):
+    """The series without gaps, or None where it has none."""
+    dtype = np.dtype(X.values_of(name).dtype)
+    if dtype.kind != "f":
+        return None
+    out = None
+    for rows in batches(len(X), X.specs[name].size):
+        values = X.gather(name, rows)
+        missing = np.isnan(values)
+        if missing.any():
+            out = X.gather(name).copy() if out is None else out
+            never = missing.all(axis=1, keepdims=True)
+            out[rows] = np.where(never, means, fill_linear(values, missing, days))
+    return out

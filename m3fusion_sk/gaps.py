@@ -1,0 +1,105 @@
+"""Gaps in time series, filled linearly in time."""
+
+import numpy as np
+
+__all__ = ["fill_linear"]
+
+_VALUES_AT_ONCE = 1 << 20  # keeps the temporary arrays small beside the series itself
+
+
+def fill_linear(values, missing, days=None):
+    """Fill missing dates linearly in time between the valid dates on either side.
+
+    Before the first valid date of a pixel its first valid value is taken, after the last one its last
+    valid value. What stands in a missing place is never read.
+
+    Parameters
+    ----------
+    values : array of shape (n_samples, n_dates, n_bands)
+        The series.
+    missing : array of bool of shape (n_samples, n_dates) or (n_samples, n_dates, n_bands)
+        True where a date is missing: in all its bands, or band by band.
+    days : array of shape (n_dates,), optional
+        The dates in ascending order: numbers (days, say), datetime64 or ISO strings. Equal steps by
+        default. Between two observations of the same day the earlier in the series counts.
+
+    Returns
+    -------
+    array of shape (n_samples, n_dates, n_bands)
+        A copy: float32, or float64 if `values` are. Valid values are unchanged; NaN where a series has
+        no valid date at all.
+
+    Raises
+    ------
+    ValueError
+        If the shapes disagree or the days are not ascending.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from m3fusion_sk.gaps import fill_linear
+    >>> series = np.array([[[10], [0], [40], [0]]])
+    >>> fill_linear(series, missing=[[False, True, False, True]], days=[0, 1, 3, 9])[0, :, 0]
+    array([10., 20., 40., 40.], dtype=float32)
+    """
+    values, missing = np.asarray(values), np.asarray(missing, dtype=bool)
+    _check_shapes(values, missing)
+    days = _as_days(days, values.shape[1])
+    filled = values.astype(np.float64 if values.dtype == np.float64 else np.float32)
+    step = max(1, _VALUES_AT_ONCE // max(1, values[0].size if len(values) else 1))
+    for start in range(0, len(values), step):
+        _fill_block(filled[start : start + step], missing[start : start + step], days)
+    return filled
+
+
+def _check_shapes(values, missing):
+    if values.ndim != 3 or missing.shape not in (values.shape[:2], values.shape):
+        raise ValueError(
+            "fill_linear needs values of shape (n_samples, n_dates, n_bands) and missing of shape "
+            f"(n_samples, n_dates) or that of values; got {values.shape} and {missing.shape}."
+        )
+
+
+def _as_days(days, n_dates):
+    days = np.arange(n_dates) if days is None else np.asarray(days)
+    if days.dtype.kind in "OUS":
+        days = days.astype("datetime64[s]")
+    if days.dtype.kind == "M":
+        days = (days - days[:1]) / np.timedelta64(1, "D")
+    days = days.astype(np.float64)
+    if days.shape != (n_dates,) or not (np.diff(days) >= 0).all() or not np.isfinite(days).all():
+        raise ValueError(
+            f"days must be {n_dates} dates in ascending order, one for each date of the series; got shape "
+            f"{days.shape}: {days.tolist()[:8]}. Sort the dates, and the series with them."
+        )
+    return days
+
+
+def _fill_block(values, missing, days):
+    """Fill `values` in place."""
+    place = np.nonzero(missing)  # (rows, dates) or (rows, dates, bands)
+    before, after = (neighbour[place] for neighbour in _valid_neighbours(missing))
+    never = before > after  # no valid date on either side
+    before, after = np.where(never, 0, before), np.where(never, 0, after)
+    span = days[after] - days[before]
+    weight = np.divide(days[place[1]] - days[before], span, out=np.zeros_like(span), where=span > 0)
+    if missing.ndim == 2:
+        weight = weight[:, None]  # one for all bands of the date
+    low = values[place[0], before, *place[2:]].astype(np.float64)
+    high = values[place[0], after, *place[2:]]
+    low[never], high[never] = np.nan, np.nan
+    values[place] = low + weight * (high - low)
+
+
+def _valid_neighbours(missing):
+    """Positions of the last valid date before and the first after each date, along axis 1.
+
+    Beyond the first or last valid date both are that date; without any valid date before > after.
+    """
+    n_dates = missing.shape[1]
+    dates = np.arange(n_dates).reshape(1, n_dates, *[1] * (missing.ndim - 2))
+    last = np.maximum.accumulate(np.where(missing, -1, dates), axis=1)
+    first = np.minimum.accumulate(np.where(missing, n_dates, dates)[:, ::-1], axis=1)[:, ::-1]
+    before = np.where(last < 0, first, last)
+    after = np.where(first == n_dates, last, first)
+    return before, after

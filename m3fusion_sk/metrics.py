@@ -1,0 +1,196 @@
+"""Scores of a classification, as they stand in land cover reports."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import (
+    accuracy_score,
+    cohen_kappa_score,
+    precision_recall_fscore_support,
+)
+
+__all__ = ["LandCoverScores", "land_cover_scores"]
+
+
+@dataclass(frozen=True, eq=False)
+class LandCoverScores:
+    """What `land_cover_scores` returns.
+
+    Attributes
+    ----------
+    summary : pandas.Series
+        Scores of the whole: accuracy, f1_weighted, f1_macro, kappa and, with objects, object_accuracy.
+    per_class : pandas.DataFrame
+        By class: precision (user's accuracy), recall (producer's accuracy), f1 and support.
+    confusion : pandas.DataFrame
+        Number, or weight, of samples of each true class (rows) in each predicted class (columns).
+    """
+
+    summary: pd.Series
+    per_class: pd.DataFrame
+    confusion: pd.DataFrame
+
+    def __str__(self):
+        tables = (self.summary.to_frame().T.to_string(index=False), self.per_class, self.confusion)
+        with pd.option_context("display.float_format", "{:.4f}".format, "display.width", 1000):
+            parts = [part if isinstance(part, str) else part.to_string() for part in tables]
+        return "\n\n".join(parts)
+
+
+def land_cover_scores(y_true, y_pred, *, labels=None, groups=None, sample_weight=None):
+    """Accuracy, F-measures, kappa, the scores of each class and the confusion matrix.
+
+    Parameters
+    ----------
+    y_true, y_pred : array of shape (n_samples,)
+        True and predicted class of each sample.
+    labels : sequence, optional
+        Classes in the order of the tables, among them all that occur. The sorted classes that occur by
+        default.
+    groups : array of shape (n_samples,), optional
+        Object of each sample, for the accuracy by object: each object votes with its samples.
+    sample_weight : array of shape (n_samples,), optional
+        Weight of each sample.
+
+    Returns
+    -------
+    LandCoverScores
+        With ``summary``, ``per_class`` and ``confusion``; ``print`` shows all three.
+
+    Raises
+    ------
+    ValueError
+        If there are no samples, lengths differ, labels are missing (NaN) or of mixed types, `labels` lacks
+        one that occurs, or a weight is negative or NaN.
+
+    See Also
+    --------
+    StratifiedGroupShuffleSplit : splits by object, to which these scores belong.
+
+    Notes
+    -----
+    ``f1_weighted`` weights the classes by their support: the F-measure of the M3Fusion paper. ``f1_macro``
+    is the plain mean over the classes that occur. A class that is never predicted has precision and
+    f1 of 0; kappa is NaN where only one class occurs. The true and the predicted class of an object are
+    the most frequent ones (by weight) of its samples, the first in the order of `labels` if tied.
+
+    References
+    ----------
+    Cohen, J. (1960). A coefficient of agreement for nominal scales. Educational and Psychological
+    Measurement 20, 37-46.
+
+    Examples
+    --------
+    >>> from m3fusion_sk.metrics import land_cover_scores
+    >>> scores = land_cover_scores(["a", "a", "b", "c"], ["a", "b", "b", "b"])
+    >>> scores.summary.round(4).to_dict()
+    {'accuracy': 0.5, 'f1_weighted': 0.4583, 'f1_macro': 0.3889, 'kappa': 0.2727}
+    >>> scores.per_class
+           precision  recall        f1  support
+    class
+    a       1.000000     0.5  0.666667        2
+    b       0.333333     1.0  0.500000        1
+    c       0.000000     0.0  0.000000        1
+    >>> scores.confusion
+    predicted  a  b  c
+    true
+    a          1  1  0
+    b          0  1  0
+    c          0  1  0
+    """
+    true, predicted = _labels("y_true", y_true), _labels("y_pred", y_pred)
+    weights = _weights(sample_weight, len(true))
+    _check_lengths(y_true=true, y_pred=predicted, groups=groups, sample_weight=weights)
+    labels = _classes(true, predicted, labels)
+    codes = labels.get_indexer(true), labels.get_indexer(predicted)
+    summary = _summary(*codes, weights)
+    if groups is not None:
+        objects = pd.factorize(_labels("groups", groups))[0]
+        votes = [_votes(code, objects, weights, len(labels)) for code in codes]
+        summary["object_accuracy"] = float(np.mean(votes[0] == votes[1]))
+    per_class, confusion = _tables(*codes, labels, weights)
+    return LandCoverScores(pd.Series(summary, name="score"), per_class, confusion)
+
+
+def _summary(true, predicted, weights):
+    f1 = {
+        f"f1_{average}": precision_recall_fscore_support(
+            true, predicted, average=average, sample_weight=weights, zero_division=0
+        )[2]
+        for average in ("weighted", "macro")
+    }
+    counts = slice(None) if weights is None else weights > 0
+    several = len(np.union1d(true[counts], predicted[counts])) > 1
+    return {
+        "accuracy": accuracy_score(true, predicted, sample_weight=weights),
+        **{name: float(value) for name, value in f1.items()},
+        "kappa": cohen_kappa_score(true, predicted, sample_weight=weights) if several else np.nan,
+    }
+
+
+def _tables(true, predicted, labels, weights):
+    precision, recall, f1, support = precision_recall_fscore_support(
+        true, predicted, labels=np.arange(len(labels)), sample_weight=weights, zero_division=0
+    )
+    per_class = pd.DataFrame(
+        {"precision": precision, "recall": recall, "f1": f1, "support": support}, index=labels.rename("class")
+    )
+    n = len(labels)
+    counts = np.bincount(true * n + predicted, weights, minlength=n * n).reshape(n, n)
+    return per_class, pd.DataFrame(counts, index=labels.rename("true"), columns=labels.rename("predicted"))
+
+
+def _votes(codes, objects, weights, n_classes):
+    """Most frequent class of each object, by weight."""
+    votes = np.zeros((objects.max() + 1, n_classes))
+    np.add.at(votes, (objects, codes), 1 if weights is None else weights)
+    return votes.argmax(axis=1)
+
+
+def _labels(name, values):
+    values = np.asarray(values)
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"{name} must have shape (n_samples,), with a sample at least; got {values.shape}.")
+    missing = pd.isna(values).sum()
+    if missing:
+        raise ValueError(
+            f"{name} must have no missing values; got {missing} NaN or None. Drop these samples."
+        )
+    return values
+
+
+def _weights(sample_weight, n_samples):
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.ndim != 1 or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise ValueError(
+            f"sample_weight must have shape ({n_samples},) and finite values, none negative and not all 0."
+        )
+    return weights
+
+
+def _check_lengths(**arrays):
+    lengths = {name: len(values) for name, values in arrays.items() if values is not None}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"All must have one value for each sample; got {lengths} values.")
+
+
+def _classes(true, predicted, labels):
+    """All classes, as an index; checked to hold those that occur."""
+    kinds = {"text" if isinstance(values[0], str) else "number" for values in (true, predicted)}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"y_true and y_pred must hold labels of one type; got {true.dtype} and {predicted.dtype}."
+        )
+    occurring = pd.Index(true).union(pd.Index(predicted)).unique()
+    if labels is None:
+        return occurring.sort_values()
+    labels = pd.Index(list(labels))
+    lacking = occurring.difference(labels).tolist()
+    if lacking or labels.has_duplicates:
+        raise ValueError(
+            f"labels must hold every class that occurs, each once; got {labels.tolist()} without {lacking}."
+        )
+    return labels

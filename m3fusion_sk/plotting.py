@@ -1,0 +1,108 @@
+"""Figures: class maps and confusion matrices, each drawn into a matplotlib Axes."""
+
+import json
+
+import numpy as np
+
+__all__ = ["plot_class_map", "plot_confusion"]
+
+
+def plot_class_map(path, *, ax=None, title=None, legend=True):
+    """Draw a class map that `ChunkedPredictor` wrote, in the colours and names that it holds.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A class map.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    title : str, optional
+    legend : bool, default=True
+        Whether to name the classes beside the map.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Axes in the units of the map's coordinates, metres for projected maps.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib or rasterio are missing.
+    """
+    codes, colors, names, extent, unit = _read_class_map(path)
+    ax = _axes(ax)
+    image = np.ones((*codes.shape, 3))
+    for code, color in colors.items():
+        image[codes == code] = color
+    ax.imshow(image, extent=extent, interpolation="nearest")
+    ax.set(title=title, xlabel=f"x ({unit})", ylabel=f"y ({unit})", aspect="equal")
+    ax.ticklabel_format(useOffset=False, style="plain")
+    ax.locator_params(nbins=4)
+    if legend:
+        add_class_legend(ax, {names[code]: color for code, color in colors.items()})
+    return ax
+
+
+def add_class_legend(ax, colors):
+    """Name classes at the right of an Axes; `colors` maps names to (red, green, blue) from 0 to 1."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(facecolor=color, edgecolor="0.3", label=name) for name, color in colors.items()]
+    return ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+
+
+def plot_confusion(confusion, *, ax=None, title=None):
+    """Draw a confusion matrix, coloured by the share of each true class.
+
+    Parameters
+    ----------
+    confusion : pandas.DataFrame
+        Counts, rows true and columns predicted, as in ``land_cover_scores(...).confusion``.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    counts = confusion.to_numpy()
+    totals = counts.sum(axis=1, keepdims=True)
+    share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), part in np.ndenumerate(share):
+        if counts[row, column]:
+            color = "white" if part > 0.6 else "black"
+            ax.text(column, row, f"{100 * part:.0f}", ha="center", va="center", color=color, fontsize=8)
+    labels = [str(name) for name in confusion.columns]
+    ax.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(len(confusion)), [str(name) for name in confusion.index])
+    ax.set(xlabel="predicted class", ylabel="true class", title=title)
+    return ax
+
+
+def _axes(ax):
+    if ax is not None:
+        return ax
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError('Figures need matplotlib: pip install "m3fusion_sk[plot]".') from error
+    return pyplot.subplots(layout="constrained")[1]
+
+
+def _read_class_map(path):
+    try:
+        import rasterio
+        from rasterio.plot import plotting_extent
+    except ImportError as error:
+        raise ImportError('Maps need rasterio: pip install "m3fusion_sk[raster]".') from error
+    with rasterio.open(path) as dataset:
+        codes = dataset.read(1)
+        names = {int(code): name for code, name in json.loads(dataset.tags()["CLASS_NAMES"]).items()}
+        table = dataset.colormap(1)
+        extent, unit = plotting_extent(dataset), (dataset.crs.linear_units if dataset.crs else "pixel")
+    colors = {code: tuple(part / 255 for part in table[code][:3]) for code in names}
+    return codes, colors, names, extent, "m" if unit in ("metre", "meter") else unit

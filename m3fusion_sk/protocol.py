@@ -1,0 +1,133 @@
+"""The comparison of the paper: every model on each source alone and on all of them, on the same splits."""
+
+import time
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+
+from .metrics import land_cover_scores
+from .preprocessing import SelectSources
+
+ALL_SOURCES = "all"
+
+
+def rows_by_source(models, sources):
+    """The rows of the comparison.
+
+    Parameters
+    ----------
+    models : dict of str to estimator
+        Unfitted classifiers that take a `MultiSource`.
+    sources : sequence of str
+        Names of the sources.
+
+    Returns
+    -------
+    dict of (str, str) to Pipeline
+        An unfitted pipeline for each model and each source alone, and for ``"all"`` sources if there are
+        several.
+
+    Examples
+    --------
+    >>> from m3fusion_sk import stacked_forest
+    >>> from m3fusion_sk.protocol import rows_by_source
+    >>> list(rows_by_source({"forest": stacked_forest()}, ["ts", "patch"]))
+    [('forest', 'ts'), ('forest', 'patch'), ('forest', 'all')]
+    """
+    chosen = {name: [name] for name in sources}
+    if len(chosen) > 1:
+        chosen[ALL_SOURCES] = list(sources)
+    return {
+        (model, label): make_pipeline(SelectSources(names), clone(estimator))
+        for label, names in chosen.items()
+        for model, estimator in models.items()
+    }
+
+
+def score_row(pipeline, X, y, objects, train, test):
+    """Fit on the rows `train`, score on the rows `test`.
+
+    Returns
+    -------
+    fitted : Pipeline
+    scores : LandCoverScores
+        Of the test rows, with the vote of each object.
+    seconds : dict
+        ``fit_seconds`` and ``predict_seconds``.
+    """
+    start = time.perf_counter()
+    fitted = clone(pipeline).fit(X[train], y[train])
+    middle = time.perf_counter()
+    predicted = fitted.predict(X[test])
+    seconds = {"fit_seconds": middle - start, "predict_seconds": time.perf_counter() - middle}
+    return fitted, land_cover_scores(y[test], predicted, labels=np.unique(y), groups=objects[test]), seconds
+
+
+def compare_by_source(models, X, y, groups, cv, *, objects=None, report=None):
+    """Score every model on each source alone and on all, on the same splits by object.
+
+    Parameters
+    ----------
+    models : dict of str to estimator
+        Unfitted classifiers that take a `MultiSource`.
+    X : MultiSource
+        Samples.
+    y : array of shape (n_samples,)
+        Labels.
+    groups : array of shape (n_samples,)
+        Object of each sample; no object is on both sides of a split.
+    cv : splitter
+        Such as `StratifiedGroupShuffleSplit`.
+    objects : array of shape (n_samples,), optional
+        What votes in ``object_accuracy``, where that is not what is split: crowns of plots, for instance.
+    report : callable, optional
+        Called with each row as it is finished, as a dict.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each split, model and choice of sources: scores and seconds.
+
+    Notes
+    -----
+    Models that are unfitted clones see training rows only: every choice inside a model must be made there.
+
+    Examples
+    --------
+    >>> from m3fusion_sk import StratifiedGroupShuffleSplit, make_land_cover, stacked_forest
+    >>> from m3fusion_sk.protocol import compare_by_source, summarize
+    >>> X, y, groups = make_land_cover(400, n_dates=4, n_bands=3, patch_size=5, random_state=0)
+    >>> cv = StratifiedGroupShuffleSplit(2, random_state=0)
+    >>> models = {"forest": stacked_forest(10, random_state=0)}
+    >>> table = summarize(compare_by_source(models, X, y, groups, cv))
+    >>> table.index.tolist()
+    [('forest', 'ts'), ('forest', 'patch'), ('forest', 'all')]
+    """
+    rows, objects = [], groups if objects is None else objects
+    for split, (train, test) in enumerate(cv.split(X, y, groups)):
+        for (model, sources), pipeline in rows_by_source(models, X.names).items():
+            _, scores, seconds = score_row(pipeline, X, y, objects, train, test)
+            rows.append({"split": split, "model": model, "sources": sources, **scores.summary, **seconds})
+            if report is not None:
+                report(rows[-1])
+    return pd.DataFrame(rows)
+
+
+def summarize(table):
+    """Mean and standard deviation of each row of `compare_by_source` over the splits."""
+    grouped = table.drop(columns="split").groupby(["model", "sources"], sort=False)
+    return grouped.agg(["mean", "std"]) if (table["split"] > 0).any() else grouped.agg(["mean"])
+
+
+def as_text(summary):
+    """A summary as aligned text: ``0.8543 +- 0.0021``."""
+    text = pd.DataFrame(index=summary.index)
+    for column in summary.columns.get_level_values(0).unique():
+        digits = 1 if column.endswith("seconds") else 4
+        part = summary[column]
+        text[column] = part["mean"].map(f"{{:.{digits}f}}".format)
+        if "std" in part and not column.endswith("seconds"):
+            text[column] += " +- " + part["std"].map(f"{{:.{digits}f}}".format)
+    return text.to_string()

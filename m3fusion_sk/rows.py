@@ -1,0 +1,60 @@
+"""Rows of anything that has rows: numpy, memmap, zarr, views of images."""
+
+import numpy as np
+
+
+class SelectedRows:
+    """Some rows of an array, gathered only when they are asked for.
+
+    Parameters
+    ----------
+    values : array of shape (n, ...)
+        Anything with a shape, a dtype and row indexing.
+    rows : array of int of shape (n_samples,)
+        Positions in `values`, none negative.
+    """
+
+    def __init__(self, values, rows):
+        nested = isinstance(values, SelectedRows)
+        self.values = values.values if nested else values
+        self.rows = values.rows[rows] if nested else rows
+
+    @property
+    def shape(self):
+        return (len(self.rows), *self.values.shape[1:])
+
+    @property
+    def dtype(self):
+        return self.values.dtype
+
+    def __getitem__(self, index):
+        return take_rows(self.values, self.rows[index])
+
+
+def take_rows(values, index):
+    """Rows as an array, by a slice or by integers; contiguous rows of an array without a copy."""
+    if isinstance(index, slice):
+        if index.step is not None and index.step < 1:  # not known to zarr
+            index = np.arange(values.shape[0])[index]
+    else:
+        index = _as_positions(index, values.shape[0])
+        if len(index) and index[-1] - index[0] + 1 == len(index) and (np.diff(index) == 1).all():
+            index = slice(int(index[0]), int(index[-1]) + 1)
+    if isinstance(values, np.ndarray) and not isinstance(index, slice):
+        return np.asarray(values).take(index, axis=0)
+    if hasattr(values, "oindex"):  # zarr
+        return np.asarray(values.oindex[index])
+    return np.asarray(values[index])
+
+
+def _as_positions(index, n):
+    """Positions from 0, of masks and of positions from the end too."""
+    index = np.asarray(index)
+    if index.dtype.kind == "b":
+        if index.shape != (n,):
+            raise IndexError(f"A mask of rows must have shape ({n},); got {index.shape}.")
+        return np.flatnonzero(index)
+    index = index.astype(np.intp)
+    if len(index) and (index.min() < -n or index.max() >= n):
+        raise IndexError(f"Rows must lie between {-n} and {n - 1}; got {index.min()} to {index.max()}.")
+    return np.where(index < 0, index + n, index) if len(index) and index.min() < 0 else index

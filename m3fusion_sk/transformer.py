@@ -1,0 +1,85 @@
+"""What the steps before a classifier share: any kind of X comes in, and its columns have names."""
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from .sources import column_names
+from .validation import FLAT_NAME, check_sources
+
+_VALUES_AT_ONCE = 1 << 21
+
+
+class SourceTransformer(TransformerMixin, BaseEstimator):
+    """A step that takes any kind of X; its columns have names, and it has a parameter `layout`."""
+
+    _allow_nan = True
+
+    def _check(self, X, reset, names=None):
+        return check_sources(self, X, reset=reset, layout=self.layout, allow_nan=self._allow_nan, names=names)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.dict = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self._allow_nan
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _names_by_source(self, input_features):
+        """Names of the flattened columns of each source; a plain table keeps the names it came with."""
+        check_is_fitted(self, "sources_")
+        names = getattr(self, "feature_names_in_", None)
+        if input_features is not None:
+            _check_input_features(self, input_features, names)
+            names = input_features
+        if names is not None and _is_plain(self.sources_):
+            return {FLAT_NAME: list(names)}
+        return {name: column_names({name: spec}) for name, spec in self.sources_.items()}
+
+
+def _is_plain(sources):
+    return tuple(sources) == (FLAT_NAME,) and sources[FLAT_NAME].kind == "vector"
+
+
+def as_given(step, X):
+    """A plain table stays a table; with names or shapes to keep, it is a container.
+
+    Where ``set_output`` or scikit-learn's configuration asks for a table it is one in any case.
+    """
+    if _is_plain(X.specs):
+        return X[FLAT_NAME]
+    wanted = getattr(step, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
+    return X if wanted == "default" else np.asarray(X)
+
+
+def joined(names):
+    return np.asarray([name for part in names for name in part], dtype=object)
+
+
+def _check_input_features(estimator, names, seen):
+    if len(names) != estimator.n_features_in_:
+        raise ValueError(
+            "input_features should have length equal to number of features "
+            f"({estimator.n_features_in_}), got {len(names)}."
+        )
+    if seen is not None and not np.array_equal(names, seen):
+        raise ValueError(f"input_features is not equal to feature_names_in_, {list(seen)[:3]} and so on.")
+
+
+def check_chosen(parameter, names, sources):
+    example = f"{parameter}={list(sources)[:1]}"
+    is_list = np.iterable(names) and not isinstance(names, str)
+    if not is_list or not len(names) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{parameter} must be a list of names of sources, as {example}; got {names!r}.")
+    unknown = [name for name in names if name not in sources]
+    if unknown or len(set(names)) < len(names):
+        raise ValueError(
+            f"{parameter} must name sources of X, each once; got {list(names)}, X has {list(sources)}."
+        )
+
+
+def batches(n_samples, size):
+    step = max(1, _VALUES_AT_ONCE // size)
+    return [slice(start, min(start + step, n_samples)) for start in range(0, n_samples, step)]

@@ -1,0 +1,139 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+
+from m3fusion_sk import MultiSource
+from m3fusion_sk.gapfiller import GapFiller
+from m3fusion_sk.patchview import PatchView
+from m3fusion_sk.preprocessing import StackedFeatures
+
+
+@pytest.fixture
+def X():
+    rng = np.random.default_rng(0)
+    return MultiSource(
+        ts=rng.normal(size=(20, 4, 2)).astype("f4"),
+        patch=rng.integers(0, 9, (20, 2, 3, 5)).astype("u2"),
+        terrain=rng.normal(size=(20, 3)).astype("f4"),
+    )
+
+
+@pytest.fixture
+def y():
+    return np.repeat(["crop", "water"], 10)
+
+
+def _with_gaps():
+    series = np.arange(24.0).reshape(2, 4, 3)
+    series[0, 1, 0] = series[0, 3, 1] = np.nan
+    series[1, :, 2] = np.nan
+    return series
+
+
+def test_gaps_are_filled_linearly_in_time_and_at_the_ends_by_the_nearest():
+    series = _with_gaps()
+    filled = GapFiller().fit_transform({"ts": series})["ts"]
+    assert filled[0, 1, 0] == (series[0, 0, 0] + series[0, 2, 0]) / 2
+    assert filled[0, 3, 1] == series[0, 2, 1]
+    valid = ~np.isnan(series)
+    np.testing.assert_array_equal(filled[valid], series[valid])
+
+
+def test_dates_give_the_spacing():
+    dates = ["2018-01-01", "2018-01-02", "2018-01-11", "2018-02-01"]
+    for given in (dates, np.array(dates, "datetime64[D]"), pd.DatetimeIndex(dates)):
+        filled = GapFiller(dates=given).fit_transform({"ts": _with_gaps()})["ts"]
+        assert filled[0, 1, 0] == pytest.approx(0 + 6 * 0.1)
+
+
+def test_a_band_without_valid_dates_takes_its_mean_in_training():
+    step = GapFiller().fit({"ts": _with_gaps()})
+    mean = np.mean([2, 5, 8, 11])
+    assert step.means_["ts"][2] == mean
+    empty = np.full((1, 4, 3), np.nan, dtype="f4")
+    filled = step.transform({"ts": empty})["ts"]
+    np.testing.assert_allclose(filled[0, :, 2], mean)
+    assert filled.dtype == np.float32 and np.isnan(empty).all()
+
+
+def test_only_the_named_series_are_filled_and_others_are_left_alone(X):
+    other = X["ts"].copy()
+    other[0] = np.nan
+    both = X.replace(ts=_with_gaps()[np.zeros(20, int)], s1=other)
+    filled = GapFiller("ts").fit_transform(both)
+    assert not np.isnan(filled["ts"]).any() and np.isnan(filled["s1"][0]).all()
+    assert filled.names == both.names
+    assert filled.values_of("patch") is X.values_of("patch")
+
+
+def test_series_without_gaps_keep_their_type():
+    ts = np.ones((3, 4, 2), "u2")
+    filled = GapFiller(["ts"]).fit_transform({"ts": ts})
+    assert filled.values_of("ts") is ts
+
+
+def test_filling_selected_rows_leaves_the_other_sources_where_they_are(X):
+    ts = X["ts"].copy()
+    ts[:, 1] = np.nan
+    image = PatchView(np.arange(900).reshape(1, 30, 30), np.arange(20), np.arange(20), (3, 3))
+    rows = np.arange(20)[::-3]
+    filled = GapFiller().fit_transform(X.replace(ts=ts, image=image)[rows])
+    for name in ("patch", "image"):
+        assert not isinstance(filled.values_of(name), np.ndarray)
+    np.testing.assert_array_equal(filled["patch"], X["patch"][rows])
+    np.testing.assert_array_equal(filled[[2, 1]]["image"], image[rows[[2, 1]]])
+    np.testing.assert_array_equal(filled["ts"], GapFiller().fit(X).transform(X.replace(ts=ts))["ts"][rows])
+
+
+def test_small_batches_fill_as_one_does(monkeypatch):
+    rng = np.random.default_rng(0)
+    ts = np.where(rng.random((50, 6, 2)) < 0.4, np.nan, rng.random((50, 6, 2)))
+    whole = GapFiller().fit_transform({"ts": ts})["ts"]
+    monkeypatch.setattr("m3fusion_sk.transformer._VALUES_AT_ONCE", 30)
+    np.testing.assert_allclose(GapFiller().fit_transform({"ts": ts})["ts"], whole)
+
+
+def test_filling_comes_before_stacking_in_a_pipeline(X, y):
+    ts = X["ts"].copy()
+    ts[::3, 1] = np.nan
+    frame = pd.DataFrame(np.asarray(X.replace(ts=ts)), columns=X.column_names)
+    model = make_pipeline(GapFiller(), StackedFeatures(patch="centre"), RandomForestClassifier(5))
+    assert model.fit(frame, y)[-1].n_features_in_ == 13
+
+
+def test_a_plain_table_stays_a_table():
+    table = np.array([[1, np.nan], [3, 4]])
+    np.testing.assert_array_equal(GapFiller().fit_transform(table), table)
+
+
+@pytest.mark.parametrize(
+    "parameters, error, message",
+    [
+        (
+            {"source": "patch"},
+            ValueError,
+            r"source must name series, which have dates; got {'patch': 'patch'}",
+        ),
+        ({"source": "s9"}, ValueError, r"source must name sources of X, each once; got \['s9'\]"),
+        (
+            {"dates": ["2018-01-01"] * 3},
+            ValueError,
+            r"dates must have one date for each of the 4 of X\['ts'\]",
+        ),
+        ({"dates": ["2018-01-02", "2018-01-01"]}, ValueError, "dates must be in ascending order"),
+        ({"dates": ["2018-01-02", "NaT"]}, ValueError, "dates must be in ascending order, none missing"),
+        ({"dates": ["spring"]}, ValueError, "dates must be such as '2018-05-11' or datetime64"),
+    ],
+)
+def test_wrong_parameters_of_filling_are_refused(X, parameters, error, message):
+    with pytest.raises(error, match=message):
+        GapFiller(**parameters).fit(X)
+
+
+def test_a_band_that_is_never_valid_is_refused(X):
+    ts = X["ts"].copy()
+    ts[:, :, 1] = np.nan
+    with pytest.raises(ValueError, match=r"X\['ts'\] has no valid value in band 1"):
+        GapFiller().fit(X.replace(ts=ts))

@@ -1,0 +1,212 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_array, dok_array
+from sklearn.base import BaseEstimator
+
+from m3fusion_sk import MultiSource
+from m3fusion_sk.patchview import PatchView
+from m3fusion_sk.sources import PatchSpec, SeriesSpec, VectorSpec
+from m3fusion_sk.validation import check_sources
+
+LAYOUT = {"ts": (3, 2), "patch": (1, 2, 2)}
+
+
+class Model(BaseEstimator):
+    pass
+
+
+@pytest.fixture
+def model():
+    return Model()
+
+
+@pytest.fixture
+def X():
+    return MultiSource(ts=np.arange(30.0).reshape(5, 3, 2), patch=np.arange(20).reshape(5, 1, 2, 2))
+
+
+@pytest.fixture
+def fitted(X):
+    model = Model()
+    check_sources(model, X, reset=True)
+    return model
+
+
+def _frame(X):
+    return pd.DataFrame(np.asarray(X), columns=X.column_names)
+
+
+def _structured(X):
+    record = np.zeros(len(X), [("ts", "f8", (3, 2)), ("patch", "f8", (1, 2, 2))])
+    for name in record.dtype.names:
+        record[name] = X[name]
+    return record
+
+
+def _equal(left, right):
+    assert left.specs == right.specs
+    for name in right.names:
+        np.testing.assert_array_equal(left[name], right[name])
+
+
+FORMS = [lambda X: X, lambda X: dict(X.items()), lambda X: X[[4, 3, 2, 1, 0]][::-1], _structured, _frame]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_with_names_is_the_same_container(model, X, form):
+    _equal(check_sources(model, form(X), reset=True), X)
+    assert model.sources_ == X.specs == {"ts": SeriesSpec(3, 2), "patch": PatchSpec(1, 2, 2)}
+    assert model.n_features_in_ == 10
+    assert hasattr(model, "feature_names_in_") == (form is _frame)
+    _equal(check_sources(model, form(X), reset=False), X)
+
+
+@pytest.mark.parametrize("form", [*FORMS, np.asarray])
+def test_every_form_is_taken_after_fit_on_a_container(fitted, X, form):
+    _equal(check_sources(fitted, form(X), reset=False), X)
+
+
+def test_named_columns_are_put_in_order(model, fitted, X):
+    frame = _frame(X).iloc[:, ::-1]
+    assert set(check_sources(model, frame, reset=True).names) == {"ts", "patch"}
+    np.testing.assert_array_equal(check_sources(model, frame, reset=False)["ts"], X["ts"])
+    _equal(check_sources(fitted, frame, reset=False), X)
+    with pytest.raises(ValueError, match="must be in the same order as they were in fit"):
+        check_sources(model, _frame(X), reset=False)
+
+
+def test_a_layout_cuts_a_table(model, X):
+    _equal(check_sources(model, np.asarray(X), reset=True, layout=LAYOUT), X)
+    _equal(check_sources(model, np.asarray(X).tolist(), reset=False, layout=LAYOUT), X)
+    _equal(check_sources(model, X, reset=False, layout=LAYOUT), X)
+
+
+def test_a_plain_table_is_one_vector(model):
+    table = np.arange(6).reshape(3, 2)
+    out = check_sources(model, table, reset=True)
+    assert model.sources_ == {"X": VectorSpec(2)}
+    np.testing.assert_array_equal(out["X"], table)
+    assert out["X"].dtype == table.dtype
+
+
+def test_fitting_again_forgets_the_names_of_columns(model, X):
+    check_sources(model, pd.DataFrame({"slope": [1.0]}), reset=True)
+    check_sources(model, X, reset=True)
+    assert not hasattr(model, "feature_names_in_")
+
+
+def test_only_the_sources_that_matter_are_checked_after_fit(fitted, X):
+    _equal(check_sources(fitted, {"ts": X["ts"]}, reset=False, names=["ts"]), X.select(["ts"]))
+    bad = X.replace(patch=np.full((5, 1, 3, 3), np.nan))
+    _equal(check_sources(fitted, bad, reset=False, names=["ts"]), X.select(["ts"]))
+    kept = check_sources(fitted, np.asarray(X), reset=False, names=["patch"])
+    np.testing.assert_array_equal(kept["patch"], X["patch"])
+
+
+def test_missing_values_pass_only_where_they_are_allowed(model, X):
+    gap = X["ts"].copy()
+    gap[2, 1] = gap[4, 0, 0] = np.nan
+    gappy = X.replace(ts=gap)
+    for form in (gappy, _frame(gappy)):
+        assert np.isnan(check_sources(model, form, reset=True, allow_nan=True)["ts"]).sum() == 3
+        with pytest.raises(ValueError, match="contains NaN"):
+            check_sources(model, form, reset=True)
+    with pytest.raises(ValueError, match=r"X\['ts'\] contains NaN or infinity in 2 of 5 samples. Fill gaps"):
+        check_sources(model, gappy, reset=True)
+    with pytest.raises(ValueError, match=r"X\['ts'\] contains NaN or infinity in 1 of 3 samples"):
+        check_sources(model, gappy[[0, 1, 4]], reset=True)
+    _equal(check_sources(model, gappy[[0, 1]], reset=True), X[[0, 1]])
+
+
+def test_infinity_is_never_allowed(model):
+    with pytest.raises(ValueError, match=r"X\['v'\] contains infinity in 1 of 2 samples\.$"):
+        check_sources(model, {"v": np.array([[np.inf], [np.nan]])}, reset=True, allow_nan=True)
+
+
+def test_a_bad_pixel_counts_only_in_the_patches_that_hold_it(model):
+    image = np.zeros((1, 6, 6))
+    image[0, 5, 5] = np.nan
+    view = PatchView(image, [0, 3], [0, 3], (3, 3))
+    with pytest.raises(ValueError, match=r"X\['p'\] contains NaN or infinity in 1 of 2 samples"):
+        check_sources(model, {"p": view}, reset=True)
+    assert len(check_sources(model, MultiSource(p=view)[:1], reset=True)) == 1
+
+
+def test_missing_values_are_counted_over_many_blocks(model, monkeypatch):
+    monkeypatch.setattr("m3fusion_sk.validation._ROWS_AT_ONCE", 1)
+    values = np.zeros((1000, 7, 9))
+    values[::10, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="in 100 of 1000 samples"):
+        check_sources(model, {"ts": values}, reset=True)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"ts": None}, "X lacks the source 'ts'"),
+        ({"s1": np.ones((5, 2))}, "X has the source 's1', which fit did not see"),
+        ({"ts": np.ones((5, 4, 2))}, r"X\['ts'\] must have n_dates=3, as in fit; got n_dates=4"),
+        ({"ts": np.ones((5, 3, 1))}, r"X\['ts'\] must have n_bands=2, as in fit; got n_bands=1"),
+        ({"ts": np.ones((5, 6))}, r"X\['ts'\] must have 3 dimensions"),
+        ({"ts": np.ones((4, 3, 2))}, "same number of samples"),
+        ({"patch": np.ma.ones((5, 1, 2, 2))}, r"X\['patch'\] must be a plain array; got a masked array"),
+        ({"ts": np.ones((5, 3, 2), object)}, r"X\['ts'\] must hold real numbers; got dtype object"),
+    ],
+)
+def test_sources_other_than_in_fit_are_refused(fitted, X, change, message):
+    sources = {name: values for name, values in {**dict(X.items()), **change}.items() if values is not None}
+    with pytest.raises(ValueError, match=message):
+        check_sources(fitted, sources, reset=False)
+
+
+@pytest.mark.parametrize(
+    "table, error, message",
+    [
+        (np.ma.masked_array(np.ones((3, 2)), mask=True), ValueError, "X must be a plain array; got a masked"),
+        (
+            np.ones((3, 2, 2)),
+            ValueError,
+            r"X must be a table .*got shape \(3, 2, 2\). Name the source, as in",
+        ),
+        (np.ones(3), ValueError, "Expected 2D array, got 1D array"),
+        (np.ones((0, 2)), ValueError, r"0 sample\(s\)"),
+        (csr_array(np.eye(3)), TypeError, "Sparse data was passed"),
+        (dok_array(np.eye(3)), TypeError, "Sparse data was passed"),
+        (np.array([["a"]], dtype=object), ValueError, "could not convert string to float"),
+        (np.array([[1.0], [np.nan]]), ValueError, "contains NaN"),
+        (
+            pd.DataFrame([[1, 2]], columns=["ts_t00_b00"] * 2),
+            ValueError,
+            "unique column names|every combination",
+        ),
+        (pd.DataFrame([[1, 2]], columns=["ts_t00_b00", "slope"]), ValueError, "must all be named by source"),
+        (
+            {"ts": np.ones((0, 3, 2))},
+            ValueError,
+            r"X must have at least one sample for Model; got 0 sample\(s\)",
+        ),
+        ({}, ValueError, "at least one source"),
+    ],
+)
+def test_other_tables_are_refused(model, table, error, message):
+    with pytest.raises(error, match=message):
+        check_sources(model, table, reset=True)
+
+
+@pytest.mark.parametrize(
+    "layout, error, message",
+    [
+        ({"ts": (3, 3)}, ValueError, r"layout describes 9 columns \(ts \(3, 3\)\); got X with 10 features"),
+        ([("ts", (3, 2))], TypeError, r"layout must be a dict, such as {'ts': \(34, 16\)}"),
+        ({"ts": "3x2"}, ValueError, r"layout\['ts'\] must be a tuple of positive integers"),
+    ],
+)
+def test_a_layout_must_fit_the_table(model, X, layout, error, message):
+    with pytest.raises(error, match=message):
+        check_sources(model, np.asarray(X), reset=True, layout=layout)
+
+
+def test_a_table_of_another_width_is_refused_after_fit(fitted, X):
+    with pytest.raises(ValueError, match="X has 9 features, but Model is expecting 10 features"):
+        check_sources(fitted, np.asarray(X)[:, :9], reset=False)
