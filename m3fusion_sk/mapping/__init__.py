@@ -1,1 +1,15 @@
 """Rasters: sources on disk, scenes that hold them, and maps made from them."""
+
+try:
+    import rasterio as _rasterio  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "m3fusion_sk.mapping needs rasterio, which cannot be imported. Install it with "
+        'pip install "m3fusion_sk[raster]".'
+    ) from error
+
+from .predictor import ChunkedPredictor
+from .rasters import PatchRaster, SeriesRaster, VectorRaster
+from .scene import Scene
+
+__all__ = ["ChunkedPredictor", "PatchRaster", "Scene", "SeriesRaster", "VectorRaster"]

@@ -1,0 +1,248 @@
+"""Pixel grids and how they nest: all in integers once the edges are known to agree."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from affine import Affine
+from rasterio.crs import CRS
+from rasterio.windows import Window
+
+__all__ = ["Alignment", "Grid"]
+
+TOLERANCE = 0.01  # of the finer pixel: how far pixel edges may lie apart
+SQUARE = 1e-4  # relative difference of a pixel's width and height
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The pixel grid of a raster: square pixels along the axes of its reference system.
+
+    Parameters
+    ----------
+    crs : rasterio.crs.CRS or None
+        Coordinate reference system.
+    transform : affine.Affine
+        From (column, row) to coordinates (x, y).
+    height, width : int
+        Number of rows and columns.
+    path : str
+        The file that has this grid; for messages.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are rotated, sheared or not square.
+
+    Examples
+    --------
+    >>> from affine import Affine
+    >>> from m3fusion_sk.mapping.grid import Grid
+    >>> Grid(None, Affine(10, 0, 500000, 0, -10, 4000000), height=20, width=30).bounds
+    (500000.0, 3999800.0, 500300.0, 4000000.0)
+    """
+
+    crs: CRS | None
+    transform: Affine
+    height: int
+    width: int
+    path: str = ""
+
+    def __post_init__(self):
+        a, b, _, d, e, _ = self.transform[:6]
+        if b or d or not a or not e:
+            raise ValueError(
+                f"{self.path} must have rows and columns along its axes; its grid is rotated or sheared "
+                f"(transform {tuple(self.transform[:6])}). Warp it first, for instance with rio warp."
+            )
+        if abs(abs(a) - abs(e)) > SQUARE * abs(a):
+            raise ValueError(
+                f"{self.path} must have square pixels; they are {abs(a)} wide and {abs(e)} high. Warp it "
+                "first, for instance with rio warp --res."
+            )
+
+    @classmethod
+    def of(cls, dataset):
+        """The grid of an open raster."""
+        return cls(dataset.crs, dataset.transform, dataset.height, dataset.width, dataset.name)
+
+    @property
+    def shape(self):
+        """Number of rows and columns."""
+        return self.height, self.width
+
+    @property
+    def bounds(self):
+        """Smallest x and y, largest x and y."""
+        t = self.transform
+        xs, ys = (t.c, t.c + t.a * self.width), (t.f, t.f + t.e * self.height)
+        return min(xs), min(ys), max(xs), max(ys)
+
+    def same_as(self, other):
+        """Whether both have the same pixels."""
+        return (self.crs, self.shape) == (other.crs, other.shape) and self.transform.almost_equals(
+            other.transform, precision=TOLERANCE * abs(self.transform.a) / max(self.shape)
+        )
+
+    def windows(self, height, width):
+        """Windows of at most height x width pixels that cover the grid once, row by row."""
+        for row in range(0, self.height, height):
+            for col in range(0, self.width, width):
+                yield Window(col, row, min(width, self.width - col), min(height, self.height - row))
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Where the pixels of a target grid lie in a source's grid; made by `Alignment.between`.
+
+    Parameters
+    ----------
+    target, source : Grid
+        The two grids.
+    finer, coarser : int
+        How many source pixels make a side of a target pixel, or the other way round; one of them is 1.
+    row_shift, col_shift : int
+        Position of the target's first row and column, counted from the source's in the finer pixels.
+
+    Examples
+    --------
+    >>> from affine import Affine
+    >>> from m3fusion_sk.mapping.grid import Alignment, Grid
+    >>> target = Grid(None, Affine(10, 0, 0, 0, -10, 0), height=4, width=4)
+    >>> image = Grid(None, Affine(2, 0, 0, 0, -2, 0), height=20, width=20)
+    >>> Alignment.between(target, image).centre_rows(range(4))
+    array([ 2,  7, 12, 17])
+    """
+
+    target: Grid
+    source: Grid
+    finer: int
+    coarser: int
+    row_shift: int
+    col_shift: int
+
+    @classmethod
+    def between(cls, target, source):
+        """Check that the grids nest and overlap, and say how.
+
+        Raises
+        ------
+        ValueError
+            If they have other reference systems, a ratio that is not an integer, pixel edges more than
+            1 % of the finer pixel apart anywhere they overlap, or no pixel in common.
+        """
+        _check_crs(target, source)
+        finer, coarser = _check_ratio(target, source)
+        shifts, misses = zip(
+            *(_shift(_axis(target, i), _axis(source, i), finer, coarser) for i in (0, 1)), strict=True
+        )
+        _check_edges(target, source, misses)
+        alignment = cls(target, source, finer, coarser, *shifts)
+        _check_overlap(alignment)
+        return alignment
+
+    def centre_rows(self, rows):
+        """Source row at the centre of each target row; it may lie outside the source."""
+        return (np.asarray(rows) * self.finer + self.finer // 2 + self.row_shift) // self.coarser
+
+    def centre_cols(self, cols):
+        """Source column at the centre of each target column; it may lie outside the source."""
+        return (np.asarray(cols) * self.finer + self.finer // 2 + self.col_shift) // self.coarser
+
+    def centres(self, rows, cols):
+        """Source row and column of target pixels, and whether they lie inside the source."""
+        rows, cols = self.centre_rows(rows), self.centre_cols(cols)
+        return rows, cols, _within(rows, self.source.height) & _within(cols, self.source.width)
+
+    def covered_rows(self):
+        """Whether the centre of each target row lies within the source's rows."""
+        return _within(self.centre_rows(np.arange(self.target.height)), self.source.height)
+
+    def covered_cols(self):
+        """Whether the centre of each target column lies within the source's columns."""
+        return _within(self.centre_cols(np.arange(self.target.width)), self.source.width)
+
+
+def _within(positions, n):
+    return (positions >= 0) & (positions < n)
+
+
+def _axis(grid, i):
+    """Origin, signed pixel size and length along the rows (0) or the columns (1)."""
+    t = grid.transform
+    return ((t.f, t.e, grid.height), (t.c, t.a, grid.width))[i]
+
+
+def _check_crs(target, source):
+    if target.crs != source.crs:
+        raise ValueError(
+            f"{source.path} must have the reference system of {target.path}, {_crs_name(target.crs)}; it has "
+            f"{_crs_name(source.crs)}. Rasters are never reprojected here: warp it first, for instance with "
+            f"rio warp --like {target.path}."
+        )
+
+
+def _crs_name(crs):
+    return crs.to_string() if crs else "none"
+
+
+def _check_ratio(target, source):
+    """How many source pixels make a side of a target pixel, and the other way round."""
+    ratios = target.transform.e / source.transform.e, target.transform.a / source.transform.a
+    sides = [round(max(r, 1 / r)) for r in ratios]
+    if min(ratios) < 0 or any(abs(max(r, 1 / r) - n) > TOLERANCE for r, n in zip(ratios, sides, strict=True)):
+        raise ValueError(
+            f"{source.path} must have pixels that nest in those of {target.path} by an integer ratio, finer "
+            f"or coarser, and rows and columns in the same direction; its pixels are {_pixel(source)} "
+            f"and those of the grid {_pixel(target)}: ratio {ratios[1]:.6g} x {ratios[0]:.6g}. Resample "
+            "it first, for instance with rio warp --res."
+        )
+    return (sides[0], 1) if ratios[0] >= 1 else (1, sides[0])
+
+
+def _pixel(grid):
+    return f"{grid.transform.a:.6g} x {grid.transform.e:.6g}"
+
+
+def _shift(target, source, finer, coarser):
+    """Shift along one axis in the finer pixels, and by how much the edges miss, first and last."""
+    if coarser == 1:
+        return _shift_of_coarser(target, source, finer)
+    shift, misses = _shift_of_coarser(source, target, coarser)
+    return -shift, misses
+
+
+def _shift_of_coarser(coarse, fine, ratio):
+    origin, step, n = coarse
+    ends = np.array([fine[0], fine[0] + fine[1] * fine[2]])
+    within = np.clip((ends - origin) / step, 0, n)
+    edges = np.array([np.floor(within[0]), np.ceil(within[1])])  # of the coarser pixels in the overlap
+    positions = (origin + edges * step - fine[0]) / fine[1] - edges * ratio
+    shift = round(float(positions[0]))
+    return shift, positions - shift
+
+
+def _check_edges(target, source, misses):
+    if np.abs(misses).max() <= TOLERANCE:
+        return
+    finer = min(abs(target.transform.a), abs(source.transform.a))
+    (top, bottom), (left, right) = misses
+    raise ValueError(
+        f"{source.path} must share pixel edges with {target.path}, whose grid is mapped; it is offset by "
+        f"{_signed(left)} columns and {_signed(top)} rows where they begin to overlap, {_signed(right)} and "
+        f"{_signed(bottom)} where they end, in pixels of {finer:.6g} (allowed: {TOLERANCE}). Warp it "
+        "onto the grid first, for instance with rio warp."
+    )
+
+
+def _check_overlap(alignment):
+    source, target = alignment.source, alignment.target
+    if not (alignment.covered_rows().any() and alignment.covered_cols().any()):
+        raise ValueError(
+            f"{source.path} must overlap {target.path}, whose grid is mapped, at the centre of one of its "
+            f"pixels at least; it covers {source.bounds} and the grid {target.bounds} (x and y from, x and y "
+            "to). Give an image of the same place."
+        )
+
+
+def _signed(miss):
+    return f"{miss:+.3f}"

@@ -1,0 +1,85 @@
+"""What a class map's numbers mean: code, name and colour of each class."""
+
+import colorsys
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+
+__all__ = ["Legend"]
+
+NODATA = 0
+LARGEST = 65_534
+PALETTE = (
+    (230, 171, 2), (27, 158, 119), (217, 95, 2), (117, 112, 179), (102, 166, 30), (231, 41, 138),
+    (166, 118, 29), (31, 120, 180), (178, 223, 138), (227, 26, 28), (166, 206, 227), (106, 61, 154),
+    (90, 90, 90), (255, 237, 111), (251, 154, 153), (128, 177, 211), (85, 60, 20), (0, 90, 50),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Legend:
+    """Codes, names and colours of the classes of a map, in the order of the estimator's ``classes_``.
+
+    Integer labels from 1 to 65,534 are their own codes; other sets of labels get 1, 2, ... in order. 0 is
+    nodata.
+
+    Attributes
+    ----------
+    codes : array of shape (n_classes,)
+        uint8 if all codes fit, else uint16.
+    names : tuple of str
+    colors : tuple of (int, int, int)
+        Red, green and blue, 0 to 255.
+
+    Examples
+    --------
+    >>> from m3fusion_sk.mapping.legend import Legend
+    >>> Legend.of(["forest", "water"]).codes
+    array([1, 2], dtype=uint8)
+    >>> Legend.of([11, 13, 600]).codes
+    array([ 11,  13, 600], dtype=uint16)
+    """
+
+    codes: np.ndarray
+    names: tuple
+    colors: tuple
+
+    @classmethod
+    def of(cls, classes, colors=None):
+        """The legend of these labels; `colors` gives some of them a colour, by label."""
+        labels = np.asarray(classes).tolist()
+        codes = labels if all(map(_is_code, labels)) else list(range(1, len(labels) + 1))
+        if max(codes) > LARGEST:
+            raise ValueError(f"A map can hold {LARGEST} classes; got {len(labels)}.")
+        dtype = np.uint8 if max(codes) <= 255 else np.uint16
+        chosen = _check_colors(colors or {}, labels)
+        shades = tuple(chosen.get(label, _default_color(i)) for i, label in enumerate(labels))
+        return cls(np.array(codes, dtype), tuple(map(str, labels)), shades)
+
+    @property
+    def colormap(self):
+        """Colour by code, as rasterio writes it."""
+        return {int(code): (*rgb, 255) for code, rgb in zip(self.codes, self.colors, strict=True)}
+
+
+def _is_code(label):
+    return isinstance(label, Integral) and not isinstance(label, bool) and 1 <= label <= LARGEST
+
+
+def _default_color(i):
+    if i < len(PALETTE):
+        return PALETTE[i]
+    rgb = colorsys.hsv_to_rgb(i * 0.618034 % 1, 0.45 + 0.2 * (i % 3), 0.9 - 0.15 * (i % 2))
+    return tuple(round(255 * c) for c in rgb)
+
+
+def _check_colors(colors, labels):
+    for label, rgb in colors.items():
+        if label not in labels:
+            raise ValueError(f"colors must name classes of the estimator, {labels}; got {label!r}.")
+        if len(rgb) != 3 or not all(isinstance(c, Integral) and 0 <= c <= 255 for c in rgb):
+            raise ValueError(
+                f"colors[{label!r}] must be (red, green, blue), each an integer from 0 to 255; got {rgb!r}."
+            )
+    return {label: tuple(map(int, rgb)) for label, rgb in colors.items()}

@@ -1,0 +1,76 @@
+"""Reading image patches: one block for all patches of a read, continued by reflection at the edges."""
+
+from numbers import Integral
+
+import numpy as np
+
+from ..patchview import PatchView
+from ..sources import PatchSpec
+from .stack import Stack
+
+__all__ = ["PatchReader"]
+
+
+class PatchReader:
+    """Reads a `PatchRaster`."""
+
+    def __init__(self, name, raster):
+        self.stack = Stack.open(name, raster.path, raster.bands, raster.nodata)
+        self.size = _as_size(name, raster.size)
+        self.spec = PatchSpec(self.stack.n_bands, *self.size)
+        self.grid, self.dtype, self.paths = self.stack.grid, self.stack.dtype, self.stack.paths
+
+    def read(self, alignment, rows, cols):
+        """A `PatchView` of shape (n_pixels, n_bands, height, width), any patch where invalid."""
+        rows, cols, inside = alignment.centres(rows, cols)
+        if not inside.any():
+            nowhere = np.zeros(len(rows), np.intp)
+            return PatchView(np.zeros(self.spec.shape, self.dtype), nowhere, nowhere, self.size), inside
+        rows, *row_range = _reach(rows, inside, self.size[0])
+        cols, *col_range = _reach(cols, inside, self.size[1])
+        block = self._reflected(row_range, col_range)
+        if not self.stack.may_lack_data:
+            return PatchView(block, rows, cols, self.size), inside
+        missing = self.stack.missing(block, axis=0)
+        block[missing] = 0
+        centres = rows + self.size[0] // 2, cols + self.size[1] // 2
+        return PatchView(block, rows, cols, self.size), inside & ~missing.all(axis=0)[centres]
+
+    def _reflected(self, row_range, col_range):
+        """The block of these half-open ranges, which may reach over the image."""
+        rows = _reflect(np.arange(*row_range), self.grid.height)
+        cols = _reflect(np.arange(*col_range), self.grid.width)
+        top, left = int(rows.min()), int(cols.min())
+        block = self.stack.read((top, int(rows.max()) + 1), (left, int(cols.max()) + 1))
+        for axis, positions in ((1, rows - top), (2, cols - left)):
+            if not np.array_equal(positions, np.arange(block.shape[axis])):
+                block = block.take(positions, axis=axis)
+        return block
+
+
+def _reach(centres, inside, size):
+    """First pixel of each patch counted from where the block starts, and the block's start and end."""
+    starts = centres - size // 2
+    first, last = int(starts[inside].min()), int(starts[inside].max())
+    return np.where(inside, starts - first, 0), first, last + size
+
+
+def _reflect(positions, n):
+    """Positions on a line of n pixels that goes on by reflection without repeating the edge."""
+    if n == 1:
+        return np.zeros_like(positions)
+    positions = positions % (2 * (n - 1))
+    return np.minimum(positions, 2 * (n - 1) - positions)
+
+
+def _as_size(name, size):
+    pair = (size, size) if isinstance(size, Integral) else size
+    if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(map(_is_count, pair)):
+        raise ValueError(
+            f"size of source {name!r} must be a positive number of pixels, or (height, width); got {size!r}."
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def _is_count(n):
+    return isinstance(n, Integral) and not isinstance(n, bool) and n > 0

@@ -1,0 +1,89 @@
+"""Polygons on a grid: in pixel coordinates, and as the pixels whose centre they hold."""
+
+import numpy as np
+from affine import Affine
+
+__all__ = ["burn", "locate", "to_pixels"]
+
+_DECIMALS = 6  # of a pixel: makes edges that run through pixel centres do so exactly
+
+
+def to_pixels(frame, grid):
+    """Geometries of a GeoDataFrame in (column, row) coordinates of the grid."""
+    import shapely
+
+    shapes = _reprojected(frame, grid).to_numpy()
+    strange = {s.geom_type for s in shapes if s is not None} - {"Polygon", "MultiPolygon"}
+    if strange:
+        raise ValueError(
+            f"The layer must hold polygons; got {', '.join(sorted(strange))}. For points, buffer them by "
+            "half a pixel first."
+        )
+    origin, step = (grid.transform.c, grid.transform.f), (grid.transform.a, grid.transform.e)
+    return shapely.transform(shapes, lambda xy: np.round((xy - origin) / step, _DECIMALS))
+
+
+def _reprojected(frame, grid):
+    if (frame.crs is None) != (grid.crs is None):
+        without = "polygons" if frame.crs is None else grid.path
+        raise ValueError(
+            f"Polygons and images must both have a reference system, or neither; the {without} have none. "
+            "Set it, for instance with polygons.set_crs(...)."
+        )
+    if frame.crs is None or frame.crs == grid.crs:
+        return frame.geometry
+    return frame.geometry.to_crs(grid.crs.to_wkt())
+
+
+def locate(shapes, grid):
+    """Whether each shape, in pixel coordinates, touches the grid; a missing shape counts as located."""
+    import shapely
+
+    there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    touches = ~there
+    bounds = shapely.bounds(shapes)
+    finite = there & np.isfinite(bounds).all(axis=1)  # reprojection may have sent points to infinity
+    touches[finite] = shapely.intersects(shapes[finite], shapely.box(0, 0, grid.width, grid.height))
+    return touches
+
+
+def burn(shapes, wanted, grid):
+    """Pixels whose centre lies in a shape, row by row; a later shape takes them from an earlier one.
+
+    Each shape is burnt by itself into the part of the grid that it covers, so that the result depends on
+    neither the other shapes nor any division into blocks.
+
+    Returns
+    -------
+    rows, cols, objects : array of int of shape (n_pixels,)
+        Each pixel and the position of its shape.
+    n_overlapping : int
+        Number of pixels that lie in more than one shape.
+    """
+    parts = [_burn_one(shapes[i], grid) for i in np.flatnonzero(wanted)]
+    flat = np.concatenate([np.zeros(0, np.int64), *parts])
+    objects = np.repeat(np.flatnonzero(wanted), [len(part) for part in parts])
+    pixels, last, counts = np.unique(flat[::-1], return_index=True, return_counts=True)
+    rows, cols = np.divmod(pixels, grid.width)
+    return rows, cols, objects[::-1][last], int((counts > 1).sum())
+
+
+def _burn_one(shape, grid):
+    """Flat positions in the grid of the pixels in one shape."""
+    from rasterio.features import rasterize
+
+    if shape is None or shape.is_empty:
+        return np.zeros(0, np.int64)
+    left, top, right, bottom = shape.bounds
+    left, top = max(0, int(np.floor(left))), max(0, int(np.floor(top)))
+    right, bottom = min(grid.width, int(np.ceil(right))), min(grid.height, int(np.ceil(bottom)))
+    if left >= right or top >= bottom:
+        return np.zeros(0, np.int64)
+    inside = rasterize(
+        [shape],
+        out_shape=(bottom - top, right - left),
+        transform=Affine.translation(left, top),
+        dtype="uint8",
+    )
+    rows, cols = np.nonzero(inside)
+    return (rows + top) * grid.width + (cols + left)

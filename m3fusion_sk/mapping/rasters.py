@@ -1,0 +1,144 @@
+"""Descriptions of sources on disk. They only store what is given; `Scene` opens and checks them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .patches import PatchReader
+from .series import SeriesReader
+from .vectors import VectorReader
+
+__all__ = ["PatchRaster", "SeriesRaster", "VectorRaster"]
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesRaster:
+    """A time series on disk: for each pixel of the target grid an array of shape (n_dates, n_bands).
+
+    On a finer grid than the target's, the pixel at the target pixel's centre counts; on a coarser one,
+    the pixel that contains the target pixel's centre.
+
+    Parameters
+    ----------
+    path : path or list of paths
+        One stack with the bands of all dates, or one file for each date.
+    n_bands : int, optional
+        Bands of a date. For one stack it follows from `dates` or from the mask when it is left out.
+    dates : sequence of str, datetime64 or date, optional
+        The dates in ascending order, as ISO strings (``"2018-05-01"``) or dates. Gaps are filled linearly
+        in time; without dates, equal steps are assumed.
+    order : {"date", "band"}, default="date"
+        Order of a stack's bands: date by date, then band, or band by band, then date.
+    mask : path or list of paths, optional
+        Raster with one band per date, such as a scene classification. It may have a grid of its own that
+        nests in the series': the mask's pixel at the centre of the series' pixel counts. Beyond its
+        extent every date is missing.
+    valid : sequence of int, default=(4, 5, 6, 7)
+        Codes of the mask that mean a usable observation. The default is that of Sentinel-2's scene
+        classification: vegetation, bare, water, unclassified.
+    fill : {"linear", None}, default="linear"
+        How missing values are filled: linearly in time, the nearest valid one at either end; or not at
+        all, which leaves NaN (for `GapFiller`).
+    nodata : float, optional
+        Value that means missing; by default what the file declares. NaN and infinity always do.
+
+    Notes
+    -----
+    Values have the raster's own integer type where nothing can be missing (integers, no mask, no nodata
+    value), else they are float32. A pixel is nodata if one of its bands has no valid date at all.
+
+    Examples
+    --------
+    >>> from m3fusion_sk.mapping import SeriesRaster
+    >>> SeriesRaster("s2_20m.tif", n_bands=6, mask="scl.tif").valid
+    (4, 5, 6, 7)
+    """
+
+    path: Any
+    n_bands: int | None = None
+    dates: Any = None
+    order: str = "date"
+    mask: Any = None
+    valid: Any = (4, 5, 6, 7)
+    fill: str | None = "linear"
+    nodata: float | None = None
+
+    def open(self, name):
+        """The reader of this source; `name` is for messages."""
+        return SeriesReader(name, self)
+
+
+@dataclass(frozen=True, eq=False)
+class PatchRaster:
+    """An image on disk, of which each sample is a patch of shape (n_bands, height, width).
+
+    With k image pixels to a side of a target pixel, the patch of target pixel (row, col) is centred on
+    image pixel ``row * k + k // 2`` (likewise columns), counted from the target grid's origin, and starts
+    ``size // 2`` before it. Beyond the image it is continued by reflection without repeating the edge.
+
+    Parameters
+    ----------
+    path : path or list of paths
+        The image; several files on one grid are joined by their bands.
+    size : int or (int, int), default=25
+        Side of a patch, or height and width, in pixels of the image.
+    bands : sequence of int, optional
+        Bands to read of each file, counted from 1 as in rasterio; all by default.
+    nodata : float, optional
+        Value that means missing; by default what the file declares. NaN and infinity always do.
+
+    Notes
+    -----
+    Values keep the image's type. Missing values within a patch read as 0. A pixel is nodata where the
+    patch's centre lies outside the image or misses all its bands.
+
+    Examples
+    --------
+    >>> from m3fusion_sk.mapping import PatchRaster
+    >>> PatchRaster("spot.tif", size=25, bands=[1, 2, 3]).size
+    25
+    """
+
+    path: Any
+    size: Any = 25
+    bands: Any = None
+    nodata: float | None = None
+
+    def open(self, name):
+        """The reader of this source; `name` is for messages."""
+        return PatchReader(name, self)
+
+
+@dataclass(frozen=True, eq=False)
+class VectorRaster:
+    """Plain features on disk: for each pixel the value of each band, shape (n_features,).
+
+    On a finer grid than the target's, the pixel at the target pixel's centre counts; on a coarser one,
+    the pixel that contains the target pixel's centre.
+
+    Parameters
+    ----------
+    path : path or list of paths
+        The raster; the bands of several files on one grid are joined as features.
+    bands : sequence of int, optional
+        Bands to read of each file, counted from 1 as in rasterio; all by default.
+    nodata : float, optional
+        Value that means missing; by default what the file declares. NaN and infinity always do.
+
+    Notes
+    -----
+    Values keep the raster's type. A pixel is nodata where one of its features is missing.
+
+    Examples
+    --------
+    >>> from m3fusion_sk.mapping import VectorRaster
+    >>> VectorRaster(["elevation.tif", "slope.tif"]).path
+    ['elevation.tif', 'slope.tif']
+    """
+
+    path: Any
+    bands: Any = None
+    nodata: float | None = None
+
+    def open(self, name):
+        """The reader of this source; `name` is for messages."""
+        return VectorReader(name, self)

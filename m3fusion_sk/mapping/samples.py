@@ -1,0 +1,166 @@
+"""Samples from labelled polygons."""
+
+from dataclasses import dataclass, field
+from numbers import Integral
+from os import PathLike, fspath
+from pathlib import Path
+
+import numpy as np
+
+from ..multisource import MultiSource
+from .polygons import burn, locate, to_pixels
+
+__all__ = ["Samples", "sample_polygons"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Samples:
+    """Labelled pixels of a scene, row by row over its grid.
+
+    Attributes
+    ----------
+    X : MultiSource
+        The sources of each sample, in memory.
+    y : array of shape (n_samples,)
+        Labels: integers, or text of a plain string type.
+    groups : array of shape (n_samples,)
+        The object that each sample comes from.
+    rows, cols : array of int of shape (n_samples,)
+        Pixel of each sample in the target grid.
+    report : dict of str to int
+        ``objects`` in the layer, of which ``kept`` gave samples and the others did not: ``missing_label``
+        (or group), ``outside`` (not touching the image), ``empty`` (no pixel centre inside that a later
+        polygon does not take) and ``nodata_objects``. ``pixels`` is the number of samples,
+        ``nodata_pixels`` that of pixels dropped since a source has no data, ``overlapping_pixels`` that of
+        pixels in more than one polygon.
+    """
+
+    X: MultiSource
+    y: np.ndarray
+    groups: np.ndarray
+    rows: np.ndarray
+    cols: np.ndarray
+    report: dict = field(default_factory=dict)
+
+    def __len__(self):
+        return len(self.y)
+
+    def __repr__(self):
+        return f"Samples({len(self)} of {self.report['kept']} objects, {len(np.unique(self.y))} classes)"
+
+
+def sample_polygons(scene, polygons, label, group, block_size):
+    """The samples of `Scene.sample`."""
+    if not isinstance(block_size, Integral) or block_size < 1:
+        raise ValueError(f"block_size must be a positive integer; got {block_size!r}.")
+    frame = _load(polygons)
+    _check_fields(frame, [label] if group is None else [label, group], polygons)
+    report = {"objects": len(frame)}
+    named = frame[label].notna() & (True if group is None else frame[group].notna())
+    report["missing_label"] = int((~named).sum())
+    frame = frame[named]
+    shapes = to_pixels(frame, scene.grid)
+    outside = ~locate(shapes, scene.grid)
+    report["outside"] = int(outside.sum())
+    rows, cols, objects, report["overlapping_pixels"] = burn(shapes, ~outside, scene.grid)
+    X, valid = _extract(scene, rows, cols, block_size)
+    report |= _count(objects, valid, len(frame) - report["outside"])
+    _check_any(report, scene)
+    rows, cols, objects = rows[valid], cols[valid], objects[valid]
+    labels = _as_labels(frame[label], label)
+    groups = _as_labels(frame.index.to_series() if group is None else frame[group], group)
+    return Samples(X, labels[objects], groups[objects], rows, cols, report)
+
+
+def _load(polygons):
+    try:
+        import geopandas
+    except ImportError as error:
+        raise ImportError(
+            'Sampling polygons needs geopandas. Install it with pip install "m3fusion_sk[raster]".'
+        ) from error
+    if isinstance(polygons, geopandas.GeoDataFrame):
+        return polygons
+    if not isinstance(polygons, str | PathLike):
+        raise TypeError(
+            f"polygons must be a path or a GeoDataFrame; got {type(polygons).__name__}. Turn a GeoSeries "
+            "into a table with its labels first."
+        )
+    try:
+        frame = geopandas.read_file(polygons)
+    except Exception as error:  # the type depends on the engine behind geopandas
+        raise OSError(f"polygons must be a layer that can be read; {polygons} is not: {error}") from error
+    if not isinstance(frame, geopandas.GeoDataFrame):
+        raise ValueError(f"polygons must be a layer with geometries; {polygons} is a table without.")
+    return frame
+
+
+def _check_fields(frame, fields, polygons):
+    there = [name for name in frame.columns if name != frame.geometry.name]
+    for name in fields:
+        if name not in there:
+            where = fspath(polygons) if isinstance(polygons, str | PathLike) else "the GeoDataFrame"
+            raise ValueError(
+                f"Polygons must have the field {name!r}; {where} has {there}. Name one of these."
+            )
+
+
+def _count(objects, valid, n_located):
+    with_pixels, kept = len(np.unique(objects)), len(np.unique(objects[valid]))
+    return {
+        "empty": n_located - with_pixels,
+        "nodata_objects": with_pixels - kept,
+        "kept": kept,
+        "nodata_pixels": int((~valid).sum()),
+        "pixels": int(valid.sum()),
+    }
+
+
+def _check_any(report, scene):
+    if not report["pixels"]:
+        raise ValueError(
+            f"Polygons must hold pixels with data of {Path(scene.grid.path).name}; none is left of "
+            f"{report['objects']} polygons: {report}. Check their place, labels and reference system (the "
+            f"grid covers x and y from {scene.grid.bounds[:2]} to {scene.grid.bounds[2:]})."
+        )
+
+
+def _extract(scene, rows, cols, block_size):
+    """Samples of the pixels that have data, read square by square; and which those are."""
+    values = {
+        name: np.empty((len(rows), *spec.shape), scene.dtypes[name]) for name, spec in scene.specs.items()
+    }
+    valid = np.zeros(len(rows), bool)
+    for pixels in _squares(rows, cols, block_size):
+        X, valid[pixels] = scene.extract(rows[pixels], cols[pixels])
+        for name in values:
+            values[name][pixels] = X.gather(name)
+    if not valid.all():
+        for name in values:  # one at a time: patches may fill the memory
+            values[name] = values[name][valid]
+    return MultiSource(values), valid
+
+
+def _squares(rows, cols, block_size):
+    """Positions of the pixels in each square that has any."""
+    if not len(rows):
+        return []
+    keys = np.stack([rows // block_size, cols // block_size])
+    order = np.lexsort(keys[::-1])
+    starts = np.flatnonzero(np.diff(keys[:, order], axis=1).any(axis=0)) + 1
+    return np.split(order, starts)
+
+
+def _as_labels(column, name):
+    """Labels of the objects as a plain array: integers or text."""
+    values = column.to_numpy()
+    if values.dtype.kind == "f" and (values == np.round(values)).all():
+        return values.astype(np.int64)  # integers with gaps come as floats
+    if values.dtype.kind != "O":
+        return values
+    if len({str if isinstance(value, str) else type(value) for value in values}) > 1:
+        raise ValueError(
+            f"The field {name!r} must hold text or integers, not both; got {values[:5].tolist()}... Convert "
+            f"it first, for instance with polygons[{name!r}].astype(str)."
+        )
+    return np.array(values.tolist())

@@ -1,0 +1,220 @@
+"""A scene: named sources on their own grids, seen from the pixels of one of them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..multisource import MultiSource
+from .grid import Alignment
+from .rasters import PatchRaster, SeriesRaster, VectorRaster
+from .samples import sample_polygons
+
+__all__ = ["Scene"]
+
+
+class Scene:
+    """Sources on disk that describe the same place, read by pixels of the target grid.
+
+    Nothing is resampled. A source on a finer grid gives the pixel, or the patch around the pixel, at the
+    target pixel's centre; one on a coarser grid the pixel that contains this centre. Training samples and
+    maps get their pixels from the same function, `extract`.
+
+    Parameters
+    ----------
+    sources : dict of str to SeriesRaster, PatchRaster or VectorRaster
+        The sources by name. An estimator trained on samples of one scene predicts on any scene with the
+        same names.
+    grid : str
+        Name of the source whose pixels are the target grid.
+
+    Attributes
+    ----------
+    grid : Grid
+        The target grid: ``crs``, ``transform``, ``height``, ``width``, ``bounds``.
+    shape : (int, int)
+        Rows and columns of the target grid.
+    sources : dict
+        The sources as given.
+    specs : dict of str to SeriesSpec, PatchSpec or VectorSpec
+        What one sample looks like in each source.
+    paths : tuple of str
+        All files that the scene reads.
+
+    Raises
+    ------
+    ValueError
+        If a source's grid does not nest in the target's (another reference system, rotated or non-square
+        pixels, a ratio that is not an integer, edges more than 1 % of the finer pixel apart), or covers
+        no part of it; or if bands, dates and masks do not fit together.
+    OSError
+        If a file cannot be opened.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import rasterio
+    >>> from rasterio.windows import Window
+    >>> from m3fusion_sk.mapping import PatchRaster, Scene, SeriesRaster
+    >>> def write(path, n_bands, size, pixel):
+    ...     with rasterio.open(
+    ...         path, "w", driver="GTiff", dtype="uint16", count=n_bands, height=size, width=size,
+    ...         crs="EPSG:32740", transform=rasterio.Affine(pixel, 0, 320000, 0, -pixel, 7690000),
+    ...     ) as file:
+    ...         file.write(np.ones((n_bands, size, size), "uint16"))
+    ...     return path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     s2 = write(Path(folder, "s2.tif"), n_bands=6, size=4, pixel=10)
+    ...     spot = write(Path(folder, "spot.tif"), n_bands=3, size=20, pixel=2)
+    ...     scene = Scene({"s2": SeriesRaster(s2, n_bands=2), "spot": PatchRaster(spot, size=5)}, grid="s2")
+    ...     X = scene.read(Window(col_off=0, row_off=0, width=4, height=2))
+    >>> X
+    MultiSource(8 samples, s2: series (3, 2) uint16, spot: patch (3, 5, 5) uint16)
+    """
+
+    def __init__(self, sources, grid):
+        self.sources = _as_sources(sources)
+        if grid not in self.sources:
+            raise ValueError(f"grid must name one of the sources {list(self.sources)}; got {grid!r}.")
+        self._readers = {name: source.open(name) for name, source in self.sources.items()}
+        self.grid = self._readers[grid].grid
+        self._alignments = {
+            name: Alignment.between(self.grid, reader.grid) for name, reader in self._readers.items()
+        }
+        _check_common(self._alignments)
+        self.specs = {name: reader.spec for name, reader in self._readers.items()}
+        self.paths = tuple(path for reader in self._readers.values() for path in reader.paths)
+
+    @property
+    def shape(self):
+        return self.grid.shape
+
+    @property
+    def dtypes(self):
+        """Type of the values of each source, whatever is read."""
+        return {name: reader.dtype for name, reader in self._readers.items()}
+
+    def extract(self, rows, cols):
+        """Values of any pixels of the target grid, and which of them have data in every source.
+
+        Parameters
+        ----------
+        rows, cols : array of int of shape (n_samples,)
+            Rows and columns of the pixels; what lies between them is read too, so ask for neighbours.
+
+        Returns
+        -------
+        X : MultiSource
+            Patches as `PatchView`. Pixels without data hold a filler: 0 in series (NaN where gaps are left)
+            and vectors, any patch of the neighbourhood in patches.
+        valid : array of bool of shape (n_samples,)
+            False where a source has no data.
+        """
+        values, valid = {}, np.ones(len(rows), bool)
+        for name, reader in self._readers.items():
+            values[name], has_data = reader.read(self._alignments[name], rows, cols)
+            valid &= has_data
+        return MultiSource(values), valid
+
+    def read(self, window):
+        """All sources for the pixels of a window of the target grid.
+
+        Parameters
+        ----------
+        window : rasterio.windows.Window
+            Of whole pixels, within the grid.
+
+        Returns
+        -------
+        MultiSource
+            One sample per pixel, row by row. Pixels without data hold a filler (see `extract`).
+
+        Raises
+        ------
+        ValueError
+            If the window is empty, not of whole pixels or reaches over the grid.
+        """
+        return self.extract(*self.pixels(window))[0]
+
+    def pixels(self, window):
+        """Rows and columns of a window's pixels, row by row."""
+        row, col, height, width = _check_window(window, self.grid)
+        rows, cols = np.indices((height, width))
+        return (rows + row).ravel(), (cols + col).ravel()
+
+    def sample(self, polygons, label, group=None, *, block_size=256):
+        """Samples of the pixels in labelled polygons.
+
+        A pixel belongs to a polygon if its centre lies inside; to the later polygon where they overlap.
+
+        Parameters
+        ----------
+        polygons : path or GeoDataFrame
+            Polygons, in any reference system: they are reprojected to the scene's.
+        label : str
+            Field with the class, text or integer. Polygons without a label are dropped.
+        group : str, optional
+            Field that says which samples stay together in a split; by default each polygon is a group of
+            its own, named by its index.
+        block_size : int, default=256
+            Pixels are read in squares of this many pixels. The result does not depend on it.
+
+        Returns
+        -------
+        Samples
+            With ``X`` (`MultiSource`), ``y``, ``groups``, ``rows`` and ``cols`` (in the target grid), row
+            by row over the grid whatever the order of the polygons; and ``report``, a dict of counts.
+
+        Raises
+        ------
+        ValueError
+            If a field is missing, the layer has no reference system, or no sample is left.
+        """
+        return sample_polygons(self, polygons, label, group, block_size)
+
+    def __repr__(self):
+        parts = [f"{name}: {spec.kind} {spec.shape}" for name, spec in self.specs.items()]
+        return f"Scene({self.shape[0]} x {self.shape[1]} pixels, {', '.join(parts)})"
+
+
+def _as_sources(sources):
+    kinds = SeriesRaster, PatchRaster, VectorRaster
+    if not isinstance(sources, Mapping) or not sources:
+        raise TypeError(
+            'Scene needs a dict of sources by name, such as {"s2": SeriesRaster("s2.tif", n_bands=10)}; got '
+            f"{sources!r}."
+        )
+    for name, source in sources.items():
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"Names of sources must be non-empty strings; got {name!r}.")
+        if not hasattr(source, "open") or not hasattr(source, "path"):
+            raise TypeError(
+                f"Source {name!r} must be a {', a '.join(kind.__name__ for kind in kinds)}; got "
+                f"{type(source).__name__}. Write, for instance, {name}=PatchRaster({str(source)!r:.80})."
+            )
+    return dict(sources)
+
+
+def _check_common(alignments):
+    rows = np.logical_and.reduce([alignment.covered_rows() for alignment in alignments.values()])
+    cols = np.logical_and.reduce([alignment.covered_cols() for alignment in alignments.values()])
+    if not (rows.any() and cols.any()):
+        covered = ", ".join(f"{name}: {a.source.path} {a.source.bounds}" for name, a in alignments.items())
+        raise ValueError(
+            "Sources must have a part of the grid in common; each of them covers another part (x and y from, "
+            f"x and y to): {covered}. Leave one of them out, or give images of the same place."
+        )
+
+
+def _check_window(window, grid):
+    bounds = (window.row_off, window.col_off, window.height, window.width)
+    row, col, height, width = map(int, bounds)
+    whole = (row, col, height, width) == bounds and height > 0 and width > 0
+    if not whole or min(row, col) < 0 or row + height > grid.height or col + width > grid.width:
+        raise ValueError(
+            f"A window must hold whole pixels of the grid, which has {grid.height} rows and {grid.width} "
+            f"columns; got rows {window.row_off} to {window.row_off + window.height} and columns "
+            f"{window.col_off} to {window.col_off + window.width}."
+        )
+    return row, col, height, width

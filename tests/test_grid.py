@@ -1,0 +1,157 @@
+import os
+
+import numpy as np
+import pytest
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_rasters import containing, nested_grids
+from rasterio.crs import CRS
+
+from m3fusion_sk.mapping.grid import Alignment, Grid
+
+EXAMPLES = 500 if os.environ.get("M3FUSION_SOAK") else 50
+
+
+def grid(pixel=10, origin=(500_000, 5_630_000), shape=(20, 30), crs="EPSG:32631", path="grid.tif"):
+    transform = Affine(pixel, 0, origin[0], 0, -pixel, origin[1])
+    return Grid(CRS.from_user_input(crs) if crs else None, transform, *shape, path)
+
+
+def from_case(case):
+    return grid(case["pixel"], case["origin"], case["shape"])
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(case=nested_grids())
+def test_centres_are_the_pixels_that_hold_the_target_centres(case):
+    target, source = case["target"], case["source"]
+    alignment = Alignment.between(from_case(target), from_case(source))
+    rows, cols = np.arange(-3, 15), np.arange(-3, 15)
+    x = [(side["origin"][0], side["pixel"]) for side in (target, source)]
+    y = [(-side["origin"][1], side["pixel"]) for side in (target, source)]
+    assert alignment.centre_rows(rows).tolist() == [containing(int(i), *y) for i in rows]
+    assert alignment.centre_cols(cols).tolist() == [containing(int(i), *x) for i in cols]
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    pixel=st.sampled_from([0.1, 0.3, 1 / 3, 8.983152841195215e-05]),
+    ratio=st.integers(1, 50),
+    offset=st.tuples(st.integers(-20, 20), st.integers(-20, 20)),
+    finer=st.booleans(),
+)
+def test_decimal_pixel_sizes_align_as_integers_do(pixel, ratio, offset, finer):
+    fine = grid(pixel, (321_456.7 + offset[0] * pixel, 7_654_321.9 - offset[1] * pixel), (3000, 3000))
+    coarse = grid(pixel * ratio, (321_456.7, 7_654_321.9), (40, 40))
+    if finer:
+        alignment = Alignment.between(coarse, fine)
+        assert alignment.centre_cols(7) == 7 * ratio + ratio // 2 - offset[0]
+        assert alignment.centre_rows([0, 9]).tolist() == [i * ratio + ratio // 2 - offset[1] for i in (0, 9)]
+    else:
+        alignment = Alignment.between(fine, coarse)
+        assert alignment.centre_cols(100) == (100 + offset[0]) // ratio
+        assert alignment.centre_rows([0, 100]).tolist() == [(i + offset[1]) // ratio for i in (0, 100)]
+
+
+def test_the_centre_of_an_even_ratio_is_the_pixel_after_the_middle():
+    alignment = Alignment.between(grid(8), grid(2))
+    assert (alignment.finer, alignment.coarser) == (4, 1)
+    assert alignment.centre_rows([0, 1]).tolist() == [2, 6]
+
+
+def test_covered_rows_and_columns_are_those_whose_centre_is_inside():
+    target = grid(10, (0, 0), (4, 5))
+    source = grid(30, (-20, 20), (2, 2))  # x from -20 to 40, y from 20 to -40
+    alignment = Alignment.between(target, source)
+    assert alignment.covered_rows().tolist() == [True, True, True, True]
+    assert alignment.covered_cols().tolist() == [True, True, True, True, False]
+
+
+def test_grids_without_a_reference_system_align():
+    assert Alignment.between(grid(crs=None), grid(5, crs=None)).finer == 2
+
+
+def test_grids_that_both_run_upwards_align():
+    def upwards(pixel, path):
+        return Grid(None, Affine(pixel, 0, 0, 0, pixel, 0), 60 // pixel, 60 // pixel, path)
+
+    assert Alignment.between(upwards(6, "a.tif"), upwards(2, "b.tif")).centre_rows(1) == 4
+
+
+@pytest.mark.parametrize("miss", [0.009, -0.009])
+def test_edges_may_miss_by_less_than_a_hundredth_pixel(miss):
+    alignment = Alignment.between(grid(10), grid(2, (500_000 + 2 * miss, 5_630_000)))
+    assert alignment.centre_cols(0) == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (grid(2, (500_001, 5_630_000), path="b.tif"), r"offset by [+-]0.500 columns and [+-]0.000 rows"),
+        (grid(2, (500_000, 5_630_000.5), path="b.tif"), r"offset by [+-]0.000 columns and [+-]0.250 rows"),
+        (grid(2, (500_000.03, 5_630_000), path="b.tif"), r"offset by -0.015 columns"),
+        (grid(30, (500_003, 5_630_000), path="b.tif"), r"in pixels of 10 "),
+    ],
+)
+def test_edges_that_miss_are_an_error_with_both_files_and_the_offset(source, words):
+    with pytest.raises(ValueError, match=rf"b.tif must share pixel edges with grid.tif.*{words}"):
+        Alignment.between(grid(10), source)
+
+
+def test_edges_that_drift_apart_are_an_error():
+    target = grid(10, shape=(100, 100))
+    assert Alignment.between(target, grid(2 * (1 + 1e-5), shape=(500, 500))).finer == 5  # 0.005 pixels
+    with pytest.raises(ValueError, match=r"\+0\.000 columns and \+0\.000 rows where they begin.*0\.050"):
+        Alignment.between(target, grid(2 * (1 + 1e-4), shape=(500, 500)))
+
+
+@pytest.mark.parametrize("pixel", [4, 15, 2.005, 7.5])
+def test_a_ratio_that_is_no_integer_is_an_error_with_both_files(pixel):
+    with pytest.raises(ValueError, match=r"b.tif must have pixels that nest in those of grid.tif.*ratio"):
+        Alignment.between(grid(10, shape=(200, 200)), grid(pixel, path="b.tif", shape=(200, 200)))
+
+
+def test_a_flipped_grid_is_an_error():
+    flipped = Grid(None, Affine(10, 0, 0, 0, 10, 0), 5, 5, "b.tif")
+    with pytest.raises(ValueError, match=r"same direction.*ratio 1 x -1"):
+        Alignment.between(Grid(None, Affine(10, 0, 0, 0, -10, 50), 5, 5, "a.tif"), flipped)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32632", None])
+def test_another_reference_system_is_an_error_with_both_files(crs):
+    with pytest.raises(ValueError, match=r"b.tif must have the reference system of grid.tif, EPSG:32631"):
+        Alignment.between(grid(), grid(crs=crs, path="b.tif"))
+
+
+@pytest.mark.parametrize("origin", [(500_300, 5_630_000), (500_000, 5_630_200), (400_000, 5_630_000)])
+def test_grids_that_do_not_overlap_are_an_error_with_both_files(origin):
+    with pytest.raises(ValueError, match=r"b.tif must overlap grid.tif"):
+        Alignment.between(grid(), grid(origin=origin, path="b.tif"))
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        (Affine(10, 0, 0, 0, -10, 0) @ Affine.rotation(3), "b.tif.*rotated or sheared"),
+        (Affine(10, 2, 0, 0, -10, 0), "b.tif.*rotated or sheared"),
+        (Affine(10, 0, 0, 0, -12, 0), "b.tif must have square pixels; they are 10.* wide and 12.* high"),
+    ],
+)
+def test_rotated_and_non_square_pixels_are_an_error(transform, words):
+    with pytest.raises(ValueError, match=words):
+        Grid(None, transform, 5, 5, "b.tif")
+
+
+@given(shape=st.tuples(st.integers(1, 30), st.integers(1, 30)), size=st.tuples(*[st.integers(1, 40)] * 2))
+def test_windows_cover_the_grid_once(shape, size):
+    seen = np.zeros(shape, int)
+    for window in grid(shape=shape).windows(*size):
+        assert window.height <= size[0]
+        assert window.width <= size[1]
+        seen[window.toslices()] += 1
+    assert (seen == 1).all()
+
+
+def test_bounds_are_smallest_and_largest_coordinates():
+    assert grid().bounds == (500_000, 5_629_800, 500_300, 5_630_000)

@@ -1,0 +1,405 @@
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_rasters import ORIGIN, coded, folder, write
+from rasterio.windows import Window
+
+from m3fusion_sk import MultiSource
+from m3fusion_sk.mapping import PatchRaster, Scene, SeriesRaster, VectorRaster
+from m3fusion_sk.patchview import PatchView
+
+EXAMPLES = 500 if os.environ.get("M3FUSION_SOAK") else 50
+HEIGHT, WIDTH = 12, 15
+
+
+def write_scene(place, nodata_pixels=()):
+    """Series at 10 m, image at 2 m over a part of it, and terrain at 30 m, all with coded values."""
+    terrain = coded(1, 4, 5)
+    for pixel in nodata_pixels:
+        terrain[0, *pixel] = -1
+    return Scene(
+        {
+            "s2": SeriesRaster(write(place / "s2.tif", coded(6, HEIGHT, WIDTH, "uint16")), n_bands=2),
+            "spot": PatchRaster(write(place / "spot.tif", coded(2, 60, 75, "uint16"), pixel=2), size=5),
+            "terrain": VectorRaster(write(place / "terrain.tif", terrain, pixel=30, nodata=-1)),
+        },
+        grid="s2",
+    )
+
+
+@pytest.fixture
+def scene(tmp_path):
+    return write_scene(tmp_path)
+
+
+def polygons(*shapes, crs="EPSG:32631", **fields):
+    """A layer from shapes in (column, row) coordinates of the grid."""
+    to_map = lambda xy: xy * (10, -10) + ORIGIN  # noqa: E731
+    return geopandas.GeoDataFrame(fields, geometry=[shapely.transform(s, to_map) for s in shapes], crs=crs)
+
+
+# ----- reading
+
+
+def test_a_window_gives_its_pixels_row_by_row(scene):
+    X = scene.read(Window(col_off=3, row_off=2, width=4, height=5))
+    assert isinstance(X, MultiSource)
+    assert X.shape == (20, 6 + 50 + 1)
+    assert scene.specs == X.specs
+    assert {name: X.values_of(name).dtype for name in X.names} == scene.dtypes
+    series = coded(6, HEIGHT, WIDTH, "uint16").reshape(3, 2, HEIGHT, WIDTH)
+    np.testing.assert_array_equal(X["s2"], series[..., 2:7, 3:7].reshape(3, 2, 20).transpose(2, 0, 1))
+    np.testing.assert_array_equal(
+        X["terrain"][:, 0], coded(1, 4, 5)[0].repeat(3, 0).repeat(3, 1)[2:7, 3:7].flat
+    )
+
+
+def test_patches_of_a_window_are_one_view_of_a_block(scene):
+    X = scene.read(Window(0, 0, WIDTH, HEIGHT))
+    assert isinstance(X.values_of("spot"), PatchView)
+    image = coded(2, 60, 75, "uint16")
+    np.testing.assert_array_equal(X["spot"][0], image[:, :5, :5])
+    np.testing.assert_array_equal(X["spot"][WIDTH + 1], image[:, 5:10, 5:10])
+
+
+def test_extract_takes_pixels_in_any_order(scene):
+    rows, cols = np.array([11, 0, 5, 5]), np.array([0, 14, 7, 7])
+    X, valid = scene.extract(rows, cols)
+    assert valid.all()
+    whole = scene.read(Window(0, 0, WIDTH, HEIGHT))[rows * WIDTH + cols]
+    for name in X.names:
+        np.testing.assert_array_equal(X[name], whole.gather(name))
+
+
+def test_any_source_may_be_the_grid(tmp_path, scene):
+    for name, shape in {"spot": (60, 75), "terrain": (4, 5)}.items():
+        other = Scene(scene.sources, grid=name)
+        assert other.shape == shape
+        assert len(other.read(Window(0, 0, 4, 3))) == 12
+
+
+def test_pixels_beyond_a_source_or_without_data_are_not_valid(tmp_path):
+    scene = write_scene(tmp_path, nodata_pixels=[(0, 1)])
+    _, valid = scene.extract(*scene.pixels(Window(0, 0, WIDTH, HEIGHT)))
+    expected = np.ones((HEIGHT, WIDTH), bool)
+    expected[:3, 3:6] = False
+    np.testing.assert_array_equal(valid.reshape(HEIGHT, WIDTH), expected)
+    small = write(tmp_path / "small.tif", coded(1, 10, 10), pixel=2, origin=(ORIGIN[0] + 20, ORIGIN[1] - 10))
+    part = Scene({**scene.sources, "small": PatchRaster(small, size=5)}, grid="s2")
+    X, valid = part.extract(*part.pixels(Window(0, 0, WIDTH, HEIGHT)))
+    expected[:] = False
+    expected[1:3, 2:4] = True
+    expected[:3, 3:6] = False
+    np.testing.assert_array_equal(valid.reshape(HEIGHT, WIDTH), expected)
+    assert len(X["small"]) == HEIGHT * WIDTH
+    X, valid = part.extract(*part.pixels(Window(10, 8, 3, 3)))
+    assert not valid.any()
+    assert (np.asarray(X["small"]) == 0).all()
+
+
+def test_a_scene_goes_to_other_processes(scene):
+    again = pickle.loads(pickle.dumps(scene))
+    window = Window(2, 1, 5, 5)
+    np.testing.assert_array_equal(np.asarray(again.read(window)), np.asarray(scene.read(window)))
+
+
+@pytest.mark.parametrize(
+    "window",
+    [Window(0, 0, 16, 1), Window(-1, 0, 2, 2), Window(0, 11, 2, 2), Window(0, 0, 0, 2), Window(0.5, 0, 2, 2)],
+)
+def test_windows_must_hold_whole_pixels_of_the_grid(scene, window):
+    with pytest.raises(ValueError, match="which has 12 rows and 15 columns; got rows"):
+        scene.read(window)
+
+
+def test_a_scene_says_what_it_holds(scene):
+    words = "12 x 15 pixels, s2: series (3, 2), spot: patch (2, 5, 5), terrain: vector (1,)"
+    assert repr(scene) == f"Scene({words})"
+    assert [Path(path).name for path in scene.paths] == ["s2.tif", "spot.tif", "terrain.tif"]
+
+
+def test_sources_must_be_described_and_one_must_be_the_grid(scene):
+    with pytest.raises(ValueError, match=r"grid must name one of the sources \['s2', 'spot', .*; got 's3'"):
+        Scene(scene.sources, grid="s3")
+    for sources in ({}, None, ["s2.tif"]):
+        with pytest.raises(TypeError, match="Scene needs a dict of sources by name"):
+            Scene(sources, grid="s2")
+    with pytest.raises(TypeError, match="Source 's2' must be a SeriesRaster, a PatchRaster, a VectorRaster"):
+        Scene({"s2": "s2.tif"}, grid="s2")
+    with pytest.raises(TypeError, match="Names of sources must be non-empty strings; got 3"):
+        Scene({3: scene.sources["s2"]}, grid=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"crs": "EPSG:32632"}, "bad.tif must have the reference system of .*s2.tif"),
+        (
+            {"origin": (ORIGIN[0] + 5, ORIGIN[1])},
+            "bad.tif must share pixel edges with .*s2.tif.*0.500 columns",
+        ),
+        ({"pixel": 7}, "bad.tif must have pixels that nest in those of .*s2.tif.*1.42857"),
+        ({"origin": (ORIGIN[0] + 1000, ORIGIN[1])}, "bad.tif must overlap .*s2.tif"),
+    ],
+)
+def test_grids_that_do_not_fit_are_refused_with_both_files(tmp_path, scene, change, words):
+    path = write(tmp_path / "bad.tif", coded(1, 12, 15), **change)
+    with pytest.raises(ValueError, match=words):
+        Scene({**scene.sources, "bad": VectorRaster(path)}, grid="s2")
+
+
+def test_sources_that_only_overlap_the_grid_apart_are_refused(tmp_path, scene):
+    left = VectorRaster(write(tmp_path / "left.tif", coded(1, 12, 3)))
+    right = write(tmp_path / "right.tif", coded(1, 12, 3), origin=(ORIGIN[0] + 100, ORIGIN[1]))
+    with pytest.raises(ValueError, match=r"must have a part of the grid in common.*left.tif.*right.tif"):
+        Scene({**scene.sources, "left": left, "right": VectorRaster(right)}, grid="s2")
+
+
+# ----- sampling
+
+
+@st.composite
+def layers(draw):
+    """Random triangles, some of them overlapping or outside, none with a pixel centre on an edge."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(1, 6))
+    corners = rng.uniform(-6, 20, (n, 3, 2)) + 1e-4
+    return [shapely.Polygon(c) for c in corners]
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(shapes=layers(), block_size=st.integers(1, 20))
+def test_samples_are_the_pixels_whose_centre_lies_inside(shapes, block_size):
+    rows, cols = np.indices((HEIGHT, WIDTH))
+    inside = np.array([shapely.contains_xy(s, cols + 0.5, rows + 0.5) for s in shapes])
+    owner = len(shapes) - 1 - inside[::-1].argmax(axis=0)
+    with folder() as place:
+        scene = write_scene(place, nodata_pixels=[(1, 2)])
+        X, valid = scene.extract(rows.ravel(), cols.ravel())
+        wanted = inside.any(axis=0) & valid.reshape(HEIGHT, WIDTH)
+        layer = polygons(*shapes, label=np.arange(len(shapes)) + 100)
+        if not wanted.any():
+            with pytest.raises(ValueError, match="none is left"):
+                scene.sample(layer, "label", block_size=block_size)
+            return
+        samples = scene.sample(layer, "label", block_size=block_size)
+    np.testing.assert_array_equal(samples.rows, rows[wanted])
+    np.testing.assert_array_equal(samples.cols, cols[wanted])
+    np.testing.assert_array_equal(samples.y, owner[wanted] + 100)
+    np.testing.assert_array_equal(samples.groups, owner[wanted])
+    for name in X.names:
+        np.testing.assert_array_equal(samples.X[name], X.gather(name)[wanted.ravel()], strict=True)
+    report = samples.report
+    assert report["pixels"] == wanted.sum() == len(samples)
+    assert report["overlapping_pixels"] == (inside.sum(axis=0) > 1).sum()
+    assert report["nodata_pixels"] == inside.any(axis=0).sum() - wanted.sum()
+    assert report["kept"] == len(np.unique(owner[wanted]))
+    lost = ("missing_label", "outside", "empty", "nodata_objects")
+    assert report["objects"] == len(shapes) == report["kept"] + sum(report[reason] for reason in lost)
+
+
+def box(*corners):
+    return shapely.box(*corners)
+
+
+def test_the_report_counts_why_objects_are_dropped(tmp_path):
+    scene = write_scene(tmp_path, nodata_pixels=[(0, 0)])
+    layer = polygons(
+        box(0, 0, 2, 2),  # nodata
+        box(5, 5, 7, 7),
+        box(6, 6, 9, 8),  # takes a pixel from the one before
+        box(30, 0, 35, 5),  # outside
+        box(10.6, 3, 11.4, 4),  # holds no centre
+        box(10, 10, 11, 11),  # no label
+        box(12, 9, 13, 10),  # taken by the next
+        box(11, 8, 14, 11),
+        shapely.Polygon(),
+        landcover=["a", "b", "a", "b", "b", None, "b", "c", "c"],
+    )
+    samples = scene.sample(layer, "landcover")
+    assert samples.report == {
+        "objects": 9,
+        "missing_label": 1,
+        "outside": 1,
+        "empty": 3,
+        "nodata_objects": 1,
+        "kept": 3,
+        "pixels": 18,
+        "nodata_pixels": 4,
+        "overlapping_pixels": 2,
+    }
+    assert samples.y.dtype.kind == "U"
+    assert dict(zip(*np.unique(samples.groups, return_counts=True), strict=True)) == {1: 3, 2: 6, 7: 9}
+    assert repr(samples) == "Samples(18 of 3 objects, 3 classes)"
+
+
+def test_polygons_that_meet_at_pixel_centres_share_the_pixels_without_loss(scene):
+    halves = polygons(box(0, 0, 7.5, 12), box(7.5, 0, 15, 5.5), box(7.5, 5.5, 15, 12), y=[1, 2, 3])
+    samples = scene.sample(halves, "y")
+    assert len(samples) == HEIGHT * WIDTH
+    assert samples.report["overlapping_pixels"] == 0
+
+
+def test_labels_are_plain_text_or_integers(scene):
+    shapes = [box(0, 0, 2, 2), box(4, 4, 6, 6)]
+    for labels, expected in [
+        (["forest", "water"], np.array(["forest", "water"])),
+        (pd.Categorical(["forest", "water"]), np.array(["forest", "water"])),
+        (pd.array(["forest", "water"], "string"), np.array(["forest", "water"])),
+        (np.array([3, 1], "int32"), np.array([3, 1], "int32")),
+        ([3.0, 1.0], np.array([3, 1])),
+        (pd.array([3, 1], "Int64"), np.array([3, 1])),
+        ([True, False], np.array([True, False])),
+    ]:
+        y = scene.sample(polygons(*shapes, y=labels), "y").y
+        np.testing.assert_array_equal(y[[0, -1]], expected, strict=True)
+    with_gap = polygons(*shapes, box(8, 8, 9, 9), y=pd.array([3, None, 1], "Int64"))
+    samples = scene.sample(with_gap, "y")
+    np.testing.assert_array_equal(np.unique(samples.y), [1, 3])
+    assert samples.y.dtype == np.int64
+    with pytest.raises(ValueError, match="field 'y' must hold text or integers, not both"):
+        scene.sample(polygons(*shapes, y=[1, "forest"]), "y")
+
+
+def test_groups_come_from_a_field_or_from_the_index(scene):
+    layer = polygons(box(0, 0, 2, 2), box(4, 4, 6, 6), box(8, 8, 10, 10), y=[1, 2, 3], farm=["a", "b", "a"])
+    layer.index = [30, 20, 10]
+    assert scene.sample(layer, "y").groups.tolist() == [30] * 4 + [20] * 4 + [10] * 4
+    assert scene.sample(layer, "y", group="farm").groups.tolist() == ["a"] * 4 + ["b"] * 4 + ["a"] * 4
+    layer.loc[20, "farm"] = None
+    samples = scene.sample(layer, "y", group="farm")
+    assert samples.y.tolist() == [1] * 4 + [3] * 4
+    assert samples.report["missing_label"] == 1
+
+
+def test_samples_follow_the_grid_whatever_the_order_of_the_polygons(scene):
+    layer = polygons(box(4, 4, 6, 6), box(0, 5, 2, 7), box(8, 0, 10, 2), y=[1, 2, 3])
+    forward, backward = scene.sample(layer, "y"), scene.sample(layer[::-1], "y")
+    np.testing.assert_array_equal(np.diff(forward.rows * WIDTH + forward.cols) > 0, True)
+    for name in ("rows", "cols", "y", "groups"):
+        np.testing.assert_array_equal(getattr(forward, name), getattr(backward, name))
+
+
+@pytest.mark.parametrize("name", ["layer.gpkg", "layer.geojson", "layer.shp"])
+def test_layers_in_files_and_other_reference_systems_are_reprojected(scene, tmp_path, name):
+    layer = polygons(box(1.2, 1.2, 5.8, 4.8), box(7.2, 6.2, 11.8, 9.8), y=[1, 2])
+    layer.to_crs("EPSG:4326").to_file(tmp_path / name)
+    samples = scene.sample(tmp_path / name, "y")
+    expected = scene.sample(layer, "y")
+    np.testing.assert_array_equal(samples.rows, expected.rows)
+    np.testing.assert_array_equal(samples.cols, expected.cols)
+    np.testing.assert_array_equal(samples.y, expected.y)
+
+
+def test_samples_are_in_memory_and_their_own(scene):
+    samples = scene.sample(polygons(box(0, 0, 3, 3), y=[1]), "y")
+    assert samples.X.values_of("spot").shape == (9, 2, 5, 5)
+    assert samples.X.values_of("spot").dtype == np.uint16
+
+
+def test_a_field_that_is_not_there_is_an_error_that_lists_those_that_are(scene, tmp_path):
+    layer = polygons(box(0, 0, 3, 3), cover=[1], farm=[1])
+    with pytest.raises(
+        ValueError, match=r"must have the field 'class'; the GeoDataFrame has \['cover', 'farm'\]"
+    ):
+        scene.sample(layer, label="class")
+    layer.to_file(tmp_path / "layer.gpkg")
+    with pytest.raises(ValueError, match=r"field 'object_id'; .*layer.gpkg has \['cover', 'farm'\]"):
+        scene.sample(tmp_path / "layer.gpkg", label="cover", group="object_id")
+
+
+def test_no_sample_left_is_an_error_with_the_counts(scene):
+    with pytest.raises(ValueError, match=r"none is left of 2 polygons.*'outside': 1, .*'empty': 1"):
+        scene.sample(polygons(box(40, 0, 45, 5), box(0, 0, 0.4, 0.4), y=[1, 2]), "y")
+    with pytest.raises(ValueError, match=r"none is left of 0 polygons"):
+        scene.sample(polygons(y=[]), "y")
+
+
+def test_layers_that_are_no_polygons_are_refused(scene, tmp_path):
+    with pytest.raises(ValueError, match="must hold polygons; got LineString, Point"):
+        scene.sample(polygons(shapely.Point(1, 1), shapely.LineString([(0, 0), (1, 1)]), y=[1, 2]), "y")
+    with pytest.raises(ValueError, match="both have a reference system, or neither; the polygons have none"):
+        scene.sample(polygons(box(0, 0, 3, 3), y=[1], crs=None), "y")
+    with pytest.raises(OSError, match=r"must be a layer that can be read; .*missing.gpkg"):
+        scene.sample(tmp_path / "missing.gpkg", "y")
+    (tmp_path / "table.csv").write_text("y,area\n1,2\n")
+    with pytest.raises(ValueError, match=r"with geometries; .*table.csv is a table without"):
+        scene.sample(tmp_path / "table.csv", "y")
+    with pytest.raises(TypeError, match="polygons must be a path or a GeoDataFrame; got GeoSeries"):
+        scene.sample(polygons(box(0, 0, 3, 3), y=[1]).geometry, "y")
+    with pytest.raises(ValueError, match="block_size must be a positive integer; got 0"):
+        scene.sample(polygons(box(0, 0, 3, 3), y=[1]), "y", block_size=0)
+
+
+# ----- the package
+
+
+def test_without_rasterio_the_error_says_how_to_install_it():
+    code = "import sys; sys.modules['rasterio'] = None; import m3fusion_sk.mapping"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert 'pip install "m3fusion_sk[raster]"' in run.stderr
+
+
+# ----- real data
+
+
+@pytest.fixture(scope="module")
+def lpis():
+    data = Path(os.environ.get("M3FUSION_DATA", "M3FUSION_DATA is not set"), "lpis_belgium_2018")
+    if not data.is_dir():
+        pytest.skip(f"needs the real data in {data}")
+    dates = json.loads((data / "dates.json").read_text())
+    clear = {"dates": dates["s2_dates"], "mask": data / "s2_scl.tif"}
+    sources = {
+        "s2_10m": SeriesRaster(data / "s2_10m.tif", n_bands=4, **clear),
+        "s2_20m": SeriesRaster(data / "s2_20m.tif", n_bands=6, **clear),
+        "s1": SeriesRaster(data / "s1.tif", n_bands=2, dates=dates["s1_dates"]),
+    }
+    return data, Scene(sources, grid="s2_10m")
+
+
+def test_real_parcels_give_complete_series_of_three_sources(lpis):
+    data, scene = lpis
+    samples = scene.sample(data / "parcels.gpkg", label="landcover", group="object_id", block_size=20)
+    assert {name: spec.shape for name, spec in samples.X.specs.items()} == {
+        "s2_10m": (118, 4),
+        "s2_20m": (118, 6),
+        "s1": (159, 2),
+    }
+    parcels = geopandas.read_file(data / "parcels.gpkg").set_index("object_id")
+    counts = pd.Series(samples.groups).value_counts()
+    pd.testing.assert_series_equal(
+        counts.sort_index(), parcels.n_pixels.sort_index(), check_names=False, check_dtype=False
+    )
+    assert (parcels.landcover[samples.groups].to_numpy() == samples.y).all()
+    assert all(np.isfinite(values).all() for _, values in samples.X.items())
+
+
+def test_real_series_are_filled_between_clear_dates_only(lpis):
+    import rasterio
+
+    data, scene = lpis
+    with rasterio.open(data / "s2_20m.tif") as file:
+        image = file.read().reshape(118, 6, 32, 32)
+    with rasterio.open(data / "s2_scl.tif") as file:
+        clear = np.isin(file.read(), (4, 5, 6, 7))
+    days = np.array(json.loads((data / "dates.json").read_text())["s2_dates"], "datetime64[D]").astype(float)
+    X, valid = scene.extract(*scene.pixels(Window(0, 0, 64, 64)))
+    assert valid.all()
+    values = X["s2_20m"].reshape(64, 64, 118, 6)
+    for row, col, band in [(0, 0, 0), (63, 63, 5), (20, 41, 3), (41, 20, 2)]:
+        series, known = image[:, band, row // 2, col // 2].astype(float), clear[:, row // 2, col // 2]
+        known &= series != 0  # declared as nodata
+        expected = np.interp(days, days[known], series[known])
+        np.testing.assert_allclose(values[row, col, :, band], expected, rtol=1e-6)
