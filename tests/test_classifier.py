@@ -269,9 +269,7 @@ def test_early_stopping_stops_keeps_the_best_epoch_and_forgets_the_held_out_samp
 def test_early_stopping_without_anything_to_hold_out_says_so():
     X, y = make_samples(3)
     clf = M3FusionClassifier(**SMALL, early_stopping=True)
-    with pytest.warns(
-        UserWarning, match="early_stopping cannot hold anything out.*max_epochs"
-    ):
+    with pytest.warns(UserWarning, match="early_stopping cannot hold anything out.*max_epochs"):
         clf.fit(X, y)
     assert clf.n_iter_ == 12
 

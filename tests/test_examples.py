@@ -1,0 +1,48 @@
+"""The examples run, as files, on small sizes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name, *arguments, cwd):
+    command = [sys.executable, "-W", "error", str(EXAMPLES / name), *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_quickstart_prints_scores_of_both_models(tmp_path):
+    out = run("quickstart.py", 400, 2, cwd=tmp_path)
+    assert out.index("forest") < out.index("network") < out.index("attention by date")
+
+
+def test_grid_search_tries_every_setting(tmp_path):
+    out = run("grid_search.py", 300, 1, cwd=tmp_path)
+    assert out.count("{'ts': 0.5, 'patch': 0.1}") >= 2
+    assert "best: {'alpha'" in out
+
+
+def test_map_scene_writes_table_maps_figures_and_report(tmp_path):
+    out = run("map_scene.py", "out", 120, 4, 2, 10, cwd=tmp_path)
+    folder = tmp_path / "out"
+    for name in ("map.tif", "map_forest.tif", "map.png", "confusion.png", "report.json"):
+        assert (folder / name).stat().st_size > 1000, name
+    report = json.loads((folder / "report.json").read_text())
+    rows = [(row["model"], row["sources"]) for row in report["table"]]
+    assert rows == [(model, source) for source in ("ts", "patch", "all") for model in ("forest", "network")]
+    for row in report["table"]:
+        assert 0 < row["accuracy"] < 1
+        assert f"{row['accuracy']:.4f}" in out
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda p: p.stem)
+def test_examples_are_short_and_open_with_why(path):
+    lines = path.read_text().splitlines()
+    assert 30 <= len(lines) <= 115
+    assert lines[0].startswith('"""')

@@ -1,0 +1,82 @@
+"""The comparison by source."""
+
+import numpy as np
+import pytest
+from sklearn.dummy import DummyClassifier
+
+from m3fusion_sk import M3FusionClassifier, MultiSource, StratifiedGroupShuffleSplit, stacked_forest
+from m3fusion_sk.protocol import as_text, compare_by_source, rows_by_source, score_row, summarize
+
+
+def make_samples(n=120):
+    rng = np.random.default_rng(0)
+    y = np.arange(n) // 2 % 4
+    a, b = rng.normal(4 * (y % 2)[:, None], 1, (n, 3)), rng.normal(4 * (y // 2)[:, None], 1, (n, 2))
+    return MultiSource(a=a, b=b), y, np.arange(n) // 2
+
+
+def test_the_rows_are_every_model_on_each_source_and_on_all():
+    rows = rows_by_source({"forest": stacked_forest(), "network": M3FusionClassifier()}, ["ts", "patch"])
+    assert list(rows) == [
+        ("forest", "ts"),
+        ("network", "ts"),
+        ("forest", "patch"),
+        ("network", "patch"),
+        ("forest", "all"),
+        ("network", "all"),
+    ]
+    assert list(rows_by_source({"forest": stacked_forest()}, ["ts"])) == [("forest", "ts")]
+
+
+def test_sources_that_tell_half_each_are_better_together():
+    X, y, groups = make_samples()
+    models = {"forest": stacked_forest(20, random_state=0)}
+    cv = StratifiedGroupShuffleSplit(3, train_size=0.5, random_state=0)
+    seen = []
+    table = compare_by_source(models, X, y, groups, cv, report=seen.append)
+    assert len(table) == len(seen) == 9
+    accuracy = summarize(table)["accuracy"]["mean"]
+    assert accuracy["forest", "a"] < 0.75
+    assert accuracy["forest", "b"] < 0.75
+    assert accuracy["forest", "all"] > 0.9
+    assert "+-" in as_text(summarize(table))
+
+
+def test_all_models_see_the_same_splits_and_training_rows_only():
+    X, y, groups = make_samples()
+    calls = []
+
+    class Spy(DummyClassifier):
+        def fit(self, X, y):
+            calls.append(X["a"][:, 0] if "a" in X else X["b"][:, 0])
+            return super().fit(np.zeros((len(X), 1)), y)
+
+        def predict(self, X):
+            return super().predict(np.zeros((len(X), 1)))
+
+    cv = StratifiedGroupShuffleSplit(1, train_size=0.5, random_state=0)
+    rows = next(cv.split(X, y, groups))[0]
+    compare_by_source({"one": Spy(), "two": Spy()}, X, y, groups, cv)
+    train = X["a"][rows, 0]
+    assert len(calls) == 6
+    for values in (calls[0], calls[1], calls[4], calls[5]):
+        np.testing.assert_array_equal(values, train)
+
+
+def test_objects_vote_where_they_are_not_what_is_split():
+    X, y, groups = make_samples()
+    train, test = np.flatnonzero(groups < 30), np.flatnonzero(groups >= 30)
+    pipeline = rows_by_source({"forest": stacked_forest(20, random_state=0)}, X.names)["forest", "all"]
+    fitted, scores, seconds = score_row(pipeline, X, y, groups, train, test)
+    predicted = fitted.predict(X[test])
+    assert scores.summary["accuracy"] == pytest.approx((predicted == y[test]).mean())
+    assert 0 <= scores.summary["object_accuracy"] <= 1
+    assert set(seconds) == {"fit_seconds", "predict_seconds"}
+
+
+def test_one_split_has_no_deviation():
+    X, y, groups = make_samples()
+    cv = StratifiedGroupShuffleSplit(1, train_size=0.5, random_state=0)
+    summary = summarize(compare_by_source({"forest": stacked_forest(5, random_state=0)}, X, y, groups, cv))
+    assert list(summary["accuracy"].columns) == ["mean"]
+    assert "+-" not in as_text(summary)
