@@ -40,9 +40,14 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clas
         Units of the recurrence.
     n_filters : int, default=16
         Filters of the first convolution; the others have twice as many.
+    series_encoder : {"gru", "attention", "conv"}, default="gru"
+        What sees the dates of a series: the paper's gated recurrence; several heads of attention, which
+        cost less; or convolutions over time. The first and the last end in the paper's attention.
     date_embedding : int or None, default=64
         Size of a linear embedding of each date, with layer norm and sinusoidal position, before the
-        recurrence; None feeds the bands themselves.
+        encoder; None feeds the bands themselves.
+    linear_path : int, default=0
+        Number of whitened principal components of the flattened series that join its feature.
     stem : {"auto", "7x7", "3x3"}, default="auto"
         First convolution. "auto" takes 7x7 for patches of 20 pixels a side and more, 3x3 for smaller ones.
     feature_norm : bool, default=True
@@ -138,7 +143,9 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clas
         alpha=0.3,
         hidden_size=64,
         n_filters=16,
+        series_encoder="gru",
         date_embedding=64,
+        linear_path=0,
         stem="auto",
         feature_norm=True,
         dropout=0.3,
@@ -165,7 +172,9 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clas
         self.alpha = alpha
         self.hidden_size = hidden_size
         self.n_filters = n_filters
+        self.series_encoder = series_encoder
         self.date_embedding = date_embedding
+        self.linear_path = linear_path
         self.stem = stem
         self.feature_norm = feature_norm
         self.dropout = dropout

@@ -7,6 +7,7 @@ from .network.patch import MINIMUM_SIDE
 from .sources import PatchSpec, VectorSpec
 
 CHOICES = {
+    "series_encoder": ("gru", "attention", "conv"),
     "stem": ("7x7", "3x3", "auto"),
     "normalize": ("standard", "minmax", None),
     "optimizer": ("adam", "adamw"),
@@ -43,7 +44,9 @@ def paper_settings():
         "alpha": 0.3,
         "hidden_size": 1024,
         "n_filters": 256,
+        "series_encoder": "gru",
         "date_embedding": None,
+        "linear_path": 0,
         "stem": "7x7",
         "feature_norm": False,
         "dropout": 0.4,
@@ -70,6 +73,8 @@ def check_settings(settings, sources):
         _check(settings, name, isinstance(getattr(settings, name), bool | int), "True or False")
     size = settings.date_embedding
     _check(settings, "date_embedding", size is None or _is_count(size), "None or an integer of at least 1")
+    components = settings.linear_path
+    _check(settings, "linear_path", components == 0 or _is_count(components), "an integer of at least 0")
     _check_number(settings, "dropout", 0, 1)
     _check_number(settings, "lr", 0, float("inf"))
     _check_number(settings, "weight_decay", 0, float("inf"))

@@ -35,7 +35,7 @@ def test_the_paper_network_has_8_419_879_parameters():
     blocks = (patch.conv1, patch.conv2, patch.conv3, patch.conv4)
     assert sum(count(block[0]) for block in blocks) == 4_127_744
     assert sum(count(block[2]) for block in blocks) == 3_584
-    assert count(series.recurrence) == 3_197_952
+    assert count(series.states) == 3_197_952
     assert count(series.attention) == 1_050_624
     assert count(network.fusion_head) + count(network.auxiliary_heads) == 39_975
     assert count(network) == 8_419_879
@@ -57,7 +57,7 @@ def test_the_network_equals_the_plain_writing_of_the_paper():
     network = paper_network(hidden_size=12, n_filters=6).double()
     plain = PlainM3Fusion(16, 5, 13, hidden_size=12, n_filters=6).double()
     series, patch = network.encoders
-    recurrence, attention = series.recurrence, series.attention
+    recurrence, attention = series.states, series.attention
     pairs = [
         (plain.inputs.weight, recurrence.input_weight),
         (plain.inputs.bias, recurrence.bias),

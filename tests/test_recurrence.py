@@ -188,5 +188,5 @@ def test_date_positions_differ_from_date_to_date(size):
 
 def test_an_embedded_date_feeds_the_recurrence():
     encoder = SeriesEncoder(SeriesSpec(n_dates=5, n_bands=3), hidden_size=8, date_embedding=6)
-    assert encoder.recurrence.input_weight.shape == (24, 6)
+    assert encoder.states.input_weight.shape == (24, 6)
     assert encoder(torch.randn(2, 5, 3)).shape == (2, 8)

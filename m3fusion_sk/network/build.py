@@ -4,15 +4,29 @@ import numpy as np
 import torch
 
 from .fusion import FusionNetwork
-from .scaling import InputScaler, fit_scaler
+from .scaling import InputScaler, fit_scaler, scaled_rows
 
-_SHAPING = ("hidden_size", "n_filters", "stem", "dropout", "feature_norm", "date_embedding", "augment")
+_SHAPING = (
+    "hidden_size",
+    "n_filters",
+    "series_encoder",
+    "date_embedding",
+    "linear_path",
+    "stem",
+    "dropout",
+    "feature_norm",
+    "augment",
+)
 
 
 def build_network(settings, X, n_classes, weights):
-    """The untrained network, with input normalisation learned from the samples of X."""
+    """The untrained network; what it knows of the inputs' distribution is learned from the samples of X."""
     scalers = {name: fit_scaler(X, name, settings.normalize, weights) for name in X.names}
-    return _network(settings, X.specs, scalers, n_classes)
+    network = FusionNetwork(X.specs, scalers, n_classes, **_shaping(settings))
+    for name, encoder in zip(X.names, network.encoders, strict=True):
+        if getattr(encoder, "linear_path", None) is not None:
+            encoder.linear_path.fit(scaled_rows(X, name, scalers[name], weights))
+    return _finished(network, settings.dtype)
 
 
 def empty_network(settings, sources, n_classes):
@@ -22,14 +36,17 @@ def empty_network(settings, sources, n_classes):
         for name, spec in sources.items()
     }
     with torch.random.fork_rng(devices=[]):  # its random start is overwritten: no draw should be noticed
-        return _network(settings, sources, scalers, n_classes)
+        network = FusionNetwork(sources, scalers, n_classes, **_shaping(settings))
+    return _finished(network, settings.dtype)
 
 
-def _network(settings, sources, scalers, n_classes):
-    shaping = {name: getattr(settings, name) for name in _SHAPING}
-    network = FusionNetwork(sources, scalers, n_classes, **shaping)
-    dtype = torch.float64 if settings.dtype == "float64" else torch.float32
-    return network.to(dtype=dtype, memory_format=torch.channels_last)
+def _shaping(settings):
+    return {name: getattr(settings, name) for name in _SHAPING}
+
+
+def _finished(network, dtype):
+    kind = torch.float64 if dtype == "float64" else torch.float32
+    return network.to(dtype=kind, memory_format=torch.channels_last)
 
 
 def resolve_device(device):

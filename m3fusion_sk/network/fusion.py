@@ -20,7 +20,7 @@ class FusionNetwork(nn.Module):
     scalers : dict of str to InputScaler
         Input normalisation of each source.
     n_classes : int
-    hidden_size, n_filters, stem, dropout, feature_norm, date_embedding, augment
+    hidden_size, n_filters, series_encoder, date_embedding, linear_path, stem, dropout, feature_norm, augment
         As in `M3FusionClassifier`.
 
     References
@@ -38,16 +38,20 @@ class FusionNetwork(nn.Module):
         *,
         hidden_size,
         n_filters,
+        series_encoder,
+        date_embedding,
+        linear_path,
         stem,
         dropout,
         feature_norm,
-        date_embedding,
         augment,
     ):
         super().__init__()
         self.sources = dict(sources)
         make = {
-            SeriesSpec: lambda spec: SeriesEncoder(spec, hidden_size, date_embedding),
+            SeriesSpec: lambda spec: SeriesEncoder(
+                spec, hidden_size, date_embedding, series_encoder, linear_path
+            ),
             PatchSpec: lambda spec: PatchEncoder(spec, n_filters, stem, augment),
             VectorSpec: VectorEncoder,
         }

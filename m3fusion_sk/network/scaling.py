@@ -52,6 +52,15 @@ def band_blocks(X, name, weights):
         yield block.reshape(len(block), -1, spec.n_channels), weights[start : start + step]
 
 
+def scaled_rows(X, name, scaler, weights):
+    """Blocks of a source as (scaled and flattened rows (n, size) in float64, weights (n,))."""
+    center, scale = (part.numpy() for part in (scaler.center, scaler.scale))
+    step = max(1, _VALUES_AT_ONCE // X.specs[name].size)
+    for start in range(0, len(X), step):
+        block = (X.gather(name, slice(start, start + step)) - center) / scale
+        yield block.reshape(len(block), -1), weights[start : start + step]
+
+
 def standard_statistics(blocks):
     """Weighted mean and deviation per band; blocks are joined as by Chan, Golub and LeVeque (1979)."""
     total, mean, squares = 0.0, 0.0, 0.0

@@ -1,4 +1,4 @@
-"""The series encoder: a gated recurrence over the dates, and attention over its states."""
+"""The series encoders: states over the dates, by recurrence or otherwise, and attention over them."""
 
 import math
 
@@ -6,7 +6,10 @@ import torch
 from torch import nn
 
 from .initialization import glorot
+from .linear_path import LinearPath
 from .recurrence import Recurrence
+
+KEY_UNITS = 8
 
 
 class DateAttention(nn.Module):
@@ -46,23 +49,69 @@ def sinusoids(n_dates, size):
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :size]
 
 
-class SeriesEncoder(nn.Module):
-    """From the bands of all dates to one feature, and to the weight of each date in it."""
+class HeadAttention(nn.Module):
+    """Several heads, each weighing the dates for its own part of the units by a learned query.
 
-    def __init__(self, spec, hidden_size, date_embedding=None):
+    After the lightweight temporal self-attention of Garnot and Landrieu (2020): the queries are
+    parameters, so that the cost grows linearly with the dates. The weights given are the heads' mean.
+    """
+
+    def __init__(self, n_units):
         super().__init__()
-        n_inputs = spec.n_bands if date_embedding is None else date_embedding
-        self.embedding = (
-            nn.Identity()
-            if date_embedding is None
-            else DateEmbedding(spec.n_bands, spec.n_dates, date_embedding)
-        )
-        self.recurrence = Recurrence(n_inputs, hidden_size)
-        self.attention = DateAttention(hidden_size)
-        self.n_outputs = hidden_size
+        self.n_heads = math.gcd(n_units, 8)
+        self.keys = glorot(nn.Linear(n_units, KEY_UNITS * self.n_heads))
+        self.queries = nn.Parameter(torch.randn(self.n_heads, KEY_UNITS))
+        self.output = nn.Sequential(glorot(nn.Linear(n_units, n_units)), nn.ReLU())
+
+    def forward(self, states):  # (n, dates, units) -> (n, units), (n, dates)
+        keys = self.keys(states).unflatten(2, (self.n_heads, KEY_UNITS))
+        scores = torch.einsum("ndhk,hk->nhd", keys, self.queries) / KEY_UNITS**0.5
+        weights = torch.softmax(scores, dim=2)  # (n, heads, dates)
+        values = states.unflatten(2, (self.n_heads, -1))  # (n, dates, heads, units / heads)
+        feature = torch.einsum("nhd,ndhu->nhu", weights, values).flatten(1)
+        return self.output(feature), weights.mean(dim=1)
+
+
+class TemporalConvolution(nn.Sequential):
+    """Three convolutions over five dates each, with ReLU and batch normalisation."""
+
+    def __init__(self, n_inputs, n_units):
+        layers = []
+        for n in (n_inputs, n_units, n_units):
+            layers += [nn.Conv1d(n, n_units, 5, padding=2), nn.ReLU(), nn.BatchNorm1d(n_units)]
+        super().__init__(*layers)
+        glorot(self)
+
+    def forward(self, x):  # (n, dates, inputs) -> (n, dates, units)
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+class SeriesEncoder(nn.Module):
+    """From the bands of all dates to one feature, and to the weight of each date in it.
+
+    Every kind has three parts: an embedding of each date, states that see other dates, and attention.
+    """
+
+    def __init__(self, spec, hidden_size, date_embedding=None, kind="gru", linear_path=0):
+        super().__init__()
+        if kind == "attention" and date_embedding is None:
+            date_embedding = hidden_size  # attention sees no order: positions must be in its inputs
+        n_inputs = date_embedding or spec.n_bands
+        embed = DateEmbedding(spec.n_bands, spec.n_dates, date_embedding) if date_embedding else nn.Identity()
+        states, attention = {
+            "gru": (Recurrence, DateAttention),
+            "conv": (TemporalConvolution, DateAttention),
+            "attention": (nn.Linear, HeadAttention),
+        }[kind]
+        self.embedding = embed
+        self.states = states(n_inputs, hidden_size)
+        self.attention = attention(hidden_size)
+        self.linear_path = LinearPath(spec, linear_path) if linear_path else None
+        self.n_outputs = hidden_size + (self.linear_path.n_outputs if linear_path else 0)
 
     def attend(self, x):  # (n, dates, bands) -> (n, units), (n, dates)
-        return self.attention(self.recurrence(self.embedding(x)))
+        return self.attention(self.states(self.embedding(x)))
 
-    def forward(self, x):  # (n, dates, bands) -> (n, units)
-        return self.attend(x)[0]
+    def forward(self, x):  # (n, dates, bands) -> (n, units [+ components])
+        feature = self.attend(x)[0]
+        return feature if self.linear_path is None else torch.cat([feature, self.linear_path(x)], dim=1)
