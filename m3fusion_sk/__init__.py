@@ -8,6 +8,7 @@ from .model_selection import StratifiedGroupShuffleSplit
 from .multisource import MultiSource
 from .preprocessing import GapFiller, SelectSources, StackedFeatures
 from .settings import paper_settings
+from .synthetic import make_land_cover, make_scene
 
 __all__ = [
     "GapFiller",
@@ -18,6 +19,8 @@ __all__ = [
     "StratifiedGroupShuffleSplit",
     "__version__",
     "land_cover_scores",
+    "make_land_cover",
+    "make_scene",
     "paper_settings",
     "stacked_forest",
 ]
