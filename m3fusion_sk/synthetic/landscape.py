@@ -1,6 +1,6 @@
 """A made landscape: parcels on a plane, each of one class, and the polygons drawn in some of them.
 
-The rules of the ground; `m3fusion_sk.appearance` has the rules of what is seen of it.
+The rules of the ground; `m3fusion_sk.synthetic.appearance` has the rules of what is seen of it.
 
 - Lengths are in pixels of 10 m, and pairs are (row, col). The plane is cut into blocks of about 22 x 22
   pixels. Each block holds 1, 2, 4, 6 or 9 parcels, so that fields of crops are small and towns large.

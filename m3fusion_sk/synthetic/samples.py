@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from ..gaps import fill_linear
+from ..multisource import MultiSource
+from ..patchview import PatchView
 from .clouds import CLOUD, SHADOW
-from .gaps import fill_linear
 from .landscape import BLOCK, CLASSES, RATIO, Landscape, allot
-from .multisource import MultiSource
-from .patchview import PatchView
 from .textures import TILE, tiles
 
 __all__ = ["drawn_pixels", "extract", "labelled_landscape"]

@@ -1,8 +1,8 @@
-"""Made samples and made scenes, for tests, examples and benchmarks.
+"""Made samples and made scenes.
 
-Both show the same kind of landscape. Its rules stand in `m3fusion_sk.landscape` (parcels, classes,
-polygons), `m3fusion_sk.appearance` (spectra, the year, noise), `m3fusion_sk.textures` (the image at 2 m)
-and `m3fusion_sk.clouds`. They are fixed: a change needs a note in the changelog and all figures again.
+Both show the same kind of landscape. Its rules stand in `landscape` (parcels, classes, polygons),
+`appearance` (spectra, the year, noise), `textures` (the image at 2 m) and `clouds`, beside this file. They
+are fixed: a change needs a note in the changelog and all figures again.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from .appearance import Appearance
+from .files import write_images, write_objects
 from .landscape import BLOCK, CLASSES, Landscape, allot
-from .made_files import write_images, write_objects
-from .made_samples import drawn_pixels, extract, labelled_landscape
+from .samples import drawn_pixels, extract, labelled_landscape
 
 __all__ = ["MadeScene", "make_land_cover", "make_scene"]
 

@@ -1,0 +1,85 @@
+"""Dates of a series: the one place that reads them."""
+
+import re
+
+import numpy as np
+
+_DAY = np.timedelta64(1, "D")
+_EARLIEST, _LATEST = np.datetime64("1900-01-01"), np.datetime64("2200-01-01")
+
+
+def as_days(dates, n_dates, what="dates"):
+    """Days since the first date.
+
+    Parameters
+    ----------
+    dates : sequence of str, datetime64, datetime or number
+        ``"2018-05-11"``, ``"20180511"`` (as in names of Sentinel products), datetime64, or days as numbers;
+        in ascending order.
+    n_dates : int
+        How many there must be.
+    what : str
+        What the error message calls them.
+
+    Returns
+    -------
+    array of float64 of shape (n_dates,)
+
+    Raises
+    ------
+    ValueError
+        If they are not dates, not between 1900 and 2200, not in order, or not as many.
+
+    Examples
+    --------
+    >>> from m3fusion_sk.dates import as_days
+    >>> as_days(["20180130", "2018-02-01", "20180203"], 3)
+    array([0., 2., 4.])
+    """
+    try:
+        days = _parsed(np.asarray(dates))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{what} must be such as '2018-05-11', '20180511' or datetime64, between 1900 and 2200; got "
+            f"{_short(dates)}."
+        ) from error
+    if days.shape != (n_dates,):
+        raise ValueError(
+            f"{what} must have one date for each of the {n_dates} of the series; got {days.size}: {_short(dates)}."
+        )
+    if not np.isfinite(days).all() or (np.diff(days) < 0).any():
+        raise ValueError(
+            f"{what} must be in ascending order, none missing; got {_short(dates)}. Sort them, and the series "
+            "with them."
+        )
+    return days
+
+
+def _parsed(dates):
+    if dates.dtype.kind in "iuf":
+        return dates.astype(np.float64)
+    if dates.dtype.kind in "OUS":
+        dates = np.array([_as_iso(date) for date in dates.ravel()], dtype="datetime64[s]").reshape(
+            dates.shape
+        )
+    if dates.dtype.kind != "M":
+        raise ValueError("not dates")
+    if np.isnat(dates).any():
+        return np.full(dates.shape, np.nan)
+    if dates.size and (dates.min() < _EARLIEST or dates.max() > _LATEST):
+        raise ValueError("not between 1900 and 2200")
+    return (dates - dates[:1]) / _DAY
+
+
+def _as_iso(date):
+    if isinstance(date, bytes):
+        date = date.decode()
+    if not isinstance(date, str):
+        return np.datetime64(date, "s")
+    compact = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", date)
+    return np.datetime64("-".join(compact.groups()) if compact else date, "s")
+
+
+def _short(dates):
+    text = repr(dates)
+    return text if len(text) < 200 else text[:200] + "..."
