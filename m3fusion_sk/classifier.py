@@ -1,22 +1,16 @@
 """The scikit-learn face of the fusion network."""
 
-import warnings
-
-import numpy as np
-import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from . import persistence
 from .holdout import hold_out
 from .network import inference
-from .network.batches import Batches
-from .network.build import build_network, resolve_device
-from .network.net import make_net
+from .network.build import resolve_device
 from .settings import auxiliary_weights, check_settings
 from .targets import encode_targets
+from .training import train, warn_about_end
 from .validation import check_sources
 
 _LARGEST_SEED = 2**31 - 1
@@ -102,7 +96,7 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clas
     feature_names_in_ : array of shape (n_features_in_,)
         Names of the columns, if `fit` saw a DataFrame.
     n_iter_ : int
-        Epochs of training.
+        Epochs of training, also where early stopping then went back to the best of them.
     history_ : list of dict
         Losses of each epoch, by head.
     net_ : skorch.NeuralNet
@@ -115,7 +109,11 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clas
 
     Notes
     -----
-    Results depend on the number of torch threads in the last digits, as all of torch does.
+    Results depend on the number of torch threads in the last digits, as all of torch does. An interrupt
+    from the keyboard ends `fit` with a warning; what the complete epochs learned is kept.
+
+    Values are computed in float32: a band whose values lie more than 10 million deviations away from zero
+    needs ``dtype="float64"``, or its offset taken off before.
 
     References
     ----------
@@ -209,7 +207,7 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clas
         y : array of shape (n_samples,)
             Labels: strings or integers.
         sample_weight : array of shape (n_samples,), optional
-            Weight of each sample; samples of weight 0 are left out.
+            Weight of each sample; samples of weight 0 are left out, and so are classes of only such.
         groups : array of shape (n_samples,), optional
             Object of each sample. With `early_stopping`, no object is on both sides of the hold-out.
 
@@ -222,46 +220,20 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clas
         ValueError
             If X, y, the weights or a parameter are not as described; the message says which and why.
         """
+        vars(self).pop("net_", None)  # a fit that fails leaves no model behind
         X = check_sources(self, X, reset=True, layout=self.layout)
         check_settings(self, self.sources_)
+        alpha = auxiliary_weights(self.alpha, self.sources_)
         targets = encode_targets(self, X, y, sample_weight)
         seed = check_random_state(self.random_state).randint(_LARGEST_SEED)
-        train, valid = hold_out(self, targets, groups, len(X), seed)
-        device = resolve_device(self.device)
-        with torch.random.fork_rng(devices=_devices_with_state(device)):
-            torch.manual_seed(seed)
-            self._train(X[targets.rows], targets, train, valid, device, seed)
-        self.classes_ = targets.classes
-        self._check_convergence()
-        return self
-
-    def _train(self, X, targets, train, valid, device, seed):
-        network = build_network(self, X[train], len(targets.classes), targets.sample_weight[train])
-        dtype = next(network.parameters()).dtype
-        batches = Batches(
-            X[train], targets.codes[train], targets.loss_weight[train], self.batch_size, dtype, seed
-        )
-        held_out = None
-        if len(valid):
-            held_out = Batches(
-                X[valid], targets.codes[valid], targets.loss_weight[valid], inference.BATCH_SIZE, dtype
-            )
-        alpha = auxiliary_weights(self.alpha, self.sources_)
-        self.net_ = make_net(network, alpha, self, (batches, held_out), device)
-        self.net_.fit((batches, held_out))
-        self.net_.module_.eval()
-        self.history_ = self.net_.epochs()
+        sides = hold_out(self, targets, groups, len(X), seed)
+        net = train(self, X[targets.rows], targets, sides, alpha, resolve_device(self.device), seed)
+        self.history_ = net.epochs()
         self.n_iter_ = len(self.history_)
-
-    def _check_convergence(self):
-        last = self.history_[-1].get("train_loss", np.nan)
-        if not np.isfinite(last):
-            warnings.warn(
-                f"Training diverged: the loss of epoch {self.n_iter_} is {last}. Lower lr={self.lr}, or look "
-                "for extreme values in X.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+        self.classes_ = targets.classes
+        warn_about_end(self, net, self.history_)
+        self.net_ = net
+        return self
 
     def predict(self, X):
         """The most probable class of each sample, as an array of shape (n_samples,)."""
@@ -310,6 +282,8 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clas
     def save(self, path):
         """Write the fitted classifier to one file of JSON and safetensors.
 
+        ``random_state``, ``device``, ``verbose`` and ``callbacks`` belong to the session and are not saved.
+
         Parameters
         ----------
         path : str or path-like
@@ -344,7 +318,3 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clas
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = []  # features have the number type of the network
         return tags
-
-
-def _devices_with_state(device):
-    return [torch.device(device)] if torch.device(device).type == "cuda" else []

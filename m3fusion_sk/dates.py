@@ -45,12 +45,13 @@ def as_days(dates, n_dates, what="dates"):
         ) from error
     if days.shape != (n_dates,):
         raise ValueError(
-            f"{what} must have one date for each of the {n_dates} of the series; got {days.size}: {_short(dates)}."
+            f"{what} must have one date for each of the {n_dates} of the series; got {days.size}: "
+            f"{_short(dates)}."
         )
     if not np.isfinite(days).all() or (np.diff(days) < 0).any():
         raise ValueError(
-            f"{what} must be in ascending order, none missing; got {_short(dates)}. Sort them, and the series "
-            "with them."
+            f"{what} must be in ascending order, none missing; got {_short(dates)}. Sort them, and the "
+            "series with them."
         )
     return days
 

@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .gaps import fill_linear
-from .transformer import SourceTransformer, as_given, batches, check_chosen, joined
+from .rows import row_blocks
+from .transformer import SourceTransformer, as_given, check_chosen, joined
 
 __all__ = ["GapFiller"]
 
@@ -148,7 +149,7 @@ def _band_means(X, name):
     """Mean of the valid values of each band of a series."""
     spec = X.specs[name]
     total, count = np.zeros((2, spec.n_bands))
-    for rows in batches(len(X), spec.size):
+    for rows in row_blocks(len(X), spec.size):
         values = X.gather(name, rows)
         valid = ~np.isnan(values)
         total += np.sum(values, axis=(0, 1), where=valid, dtype=np.float64)
@@ -167,7 +168,7 @@ def _filled(X, name, means, days):
     if dtype.kind != "f":
         return None
     out = None
-    for rows in batches(len(X), X.specs[name].size):
+    for rows in row_blocks(len(X), X.specs[name].size):
         values = X.gather(name, rows)
         missing = np.isnan(values)
         if missing.any():

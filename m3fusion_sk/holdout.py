@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 
 from .model_selection import StratifiedGroupShuffleSplit
 
@@ -21,14 +22,21 @@ def hold_out(settings, targets, groups, n_samples, seed):
     splitter = StratifiedGroupShuffleSplit(1, train_size=1 - settings.validation_fraction, random_state=seed)
     objects = everything if groups is None else groups
     try:
-        return next(splitter.split(everything[:, None], targets.codes, objects))
+        train, valid = next(splitter.split(everything[:, None], targets.codes, objects))
     except ValueError as error:  # there are not two objects of any class
-        warnings.warn(
-            f"early_stopping cannot hold anything out, so training goes on for max_epochs: {error}",
-            UserWarning,
-            stacklevel=3,
-        )
-        return everything, everything[:0]
+        return _nothing_held_out(everything, error)
+    if len(np.unique(targets.codes[train])) < 2:
+        return _nothing_held_out(everything, "the objects that would be left to train are of one class")
+    return train, valid
+
+
+def _nothing_held_out(everything, reason):
+    warnings.warn(
+        f"early_stopping cannot hold anything out, so training goes on for max_epochs: {reason}",
+        UserWarning,
+        stacklevel=4,
+    )
+    return everything, everything[:0]
 
 
 def check_groups(groups, n_samples):
@@ -37,4 +45,7 @@ def check_groups(groups, n_samples):
         raise ValueError(
             f"groups must have shape ({n_samples},), one object for each sample; got shape {groups.shape}."
         )
+    missing = pd.isna(groups).sum()
+    if missing:
+        raise ValueError(f"groups must name the object of each sample; {missing} are missing (NaN or None).")
     return groups

@@ -69,7 +69,7 @@ class MultiSource:
                 f"MultiSource needs a mapping of names to arrays; got {type(sources).__name__}. "
                 "Write MultiSource(ts=ts, patch=patch) or MultiSource({'ts': ts, 'patch': patch})."
             )
-        values = {**dict(sources or {}), **named}
+        values = {**({} if sources is None else dict(sources)), **named}
         if not values:
             raise ValueError("MultiSource needs at least one source, as in MultiSource(ts=ts); got none.")
         self._values = {_as_name(name): _as_values(name, v) for name, v in values.items()}
@@ -119,14 +119,31 @@ class MultiSource:
         rows, columns = key if len(key) == 2 else (None, None)
         if len(key) != 2:
             raise IndexError(f"MultiSource has two dimensions; got an index of {len(key)}: {key!r}.")
-        everything = columns is Ellipsis or (isinstance(columns, slice) and columns == slice(None))
-        if everything:
-            return self[:] if rows is Ellipsis else self[rows]
-        selected = self if rows is Ellipsis or isinstance(rows, Integral) else self[rows]
-        flat = np.asarray(selected)
-        return flat[rows, columns] if isinstance(rows, Integral) else flat[:, columns]
+        rows = slice(None) if rows is Ellipsis else rows
+        if columns is Ellipsis or (isinstance(columns, slice) and columns == slice(None)):
+            return self[rows]
+        single = isinstance(rows, Integral)
+        table = self[[rows] if single else rows]._columns(columns)
+        return table[0] if single else table
+
+    def _columns(self, columns):
+        """Some of the flattened columns; only the sources that hold them are read."""
+        wanted = np.arange(self.shape[1])[columns]
+        table = np.empty((len(self), np.size(wanted)), self.dtype)
+        start = 0
+        for name, spec in self.specs.items():
+            here = (np.ravel(wanted) >= start) & (np.ravel(wanted) < start + spec.size)
+            if here.any():
+                flat = self.gather(name).reshape(len(self), spec.size)
+                table[:, here] = flat[:, np.ravel(wanted)[here] - start]
+            start += spec.size
+        return table[:, 0] if np.ndim(wanted) == 0 else table
 
     def _compose(self, key):
+        if isinstance(key, list) and key and isinstance(key[0], str):
+            raise IndexError(
+                f"MultiSource takes rows, or the name of one source; for several: X.select({key})."
+            )
         rows = np.arange(len(self)) if self._rows is None else self._rows
         selected = rows[key]
         if np.ndim(selected) != 1:
@@ -188,7 +205,11 @@ class MultiSource:
         return name
 
     def select(self, names):
-        """The same samples with some of the sources, in the order of `names`."""
+        """The same samples with some of the sources, in the order of the sequence `names`."""
+        if isinstance(names, str) or not len(names) or len(set(names)) < len(names):
+            raise ValueError(
+                f"select needs a list of names, each once, as {list(self.specs)[:1]}; got {names!r}."
+            )
         values = {name: self._values[self._known(name)] for name in names}
         return self._view(values, {name: self.specs[name] for name in names}, self._rows)
 

@@ -7,6 +7,7 @@ import os
 import zipfile
 from dataclasses import astuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import safetensors.torch
@@ -14,7 +15,7 @@ import safetensors.torch
 from ._version import __version__
 from .network.build import empty_network, resolve_device
 from .network.net import make_net
-from .settings import auxiliary_weights
+from .settings import auxiliary_weights, check_settings
 from .sources import KINDS
 
 FORMAT = 1
@@ -26,16 +27,30 @@ _SPECS = {spec.kind: spec for spec in KINDS}
 def save(classifier, path):
     """Write a fitted classifier; the file appears as a whole or not at all."""
     path = Path(path)
+    check_settings(classifier, classifier.sources_)
+    auxiliary_weights(classifier.alpha, classifier.sources_)
     weights = safetensors.torch.save(_state(classifier.net_.module_))
-    model = json.dumps(describe(classifier, weights), indent=1).encode()
+    try:
+        model = json.dumps(describe(classifier, weights), indent=1).encode()
+    except TypeError as error:
+        raise ValueError(
+            f"save needs labels and parameters that JSON can hold: strings, numbers, booleans; got {error}."
+        ) from error
     partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
+    try:
+        _write(partial, {_MODEL: model, _WEIGHTS: weights})
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write(path, members):
+    with open(path, "wb") as file:
         with zipfile.ZipFile(file, "w") as archive:
-            for name, content in ((_MODEL, model), (_WEIGHTS, weights)):
+            for name, content in members.items():
                 archive.writestr(zipfile.ZipInfo(name), content)  # a fixed date: equal models, equal files
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def _state(network):
@@ -43,12 +58,20 @@ def _state(network):
 
 
 def describe(classifier, weights):
-    """Everything but the weights, as JSON takes it."""
+    """Everything but the weights, as JSON takes it.
+
+    ``parameters`` may have been set after `fit`; ``network`` is what `fit` built.
+    """
+    network = classifier.net_.module_
     return {
         "format": FORMAT,
         "version": __version__,
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "parameters": _plain_parameters(classifier.get_params(deep=False)),
+        "network": {
+            **_plain(network.settings),
+            "dtype": str(network.fusion_head.weight.dtype)[len("torch.") :],
+        },
         "sources": {name: [spec.kind, *astuple(spec)] for name, spec in classifier.sources_.items()},
         "classes": {"dtype": classifier.classes_.dtype.str, "values": classifier.classes_.tolist()},
         "feature_names": _plain(getattr(classifier, "feature_names_in_", None)),
@@ -67,8 +90,8 @@ def _plain(value):
     """Numpy scalars and arrays, and containers of them, as JSON takes them."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
+    if hasattr(value, "__array__"):
+        return np.asarray(value).tolist()
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
@@ -109,13 +132,17 @@ def _rebuild(cls, model, weights):
     classifier = cls(**_parameters(model["parameters"]))
     classes = model["classes"]
     classifier.classes_ = np.array(classes["values"], dtype=np.dtype(classes["dtype"]))
+    if not np.array_equal(classifier.classes_, np.unique(classifier.classes_)):
+        raise _Refused("holds classes out of order: it was altered. Save it again.")
     classifier.sources_ = {name: _SPECS[kind](*shape) for name, (kind, *shape) in model["sources"].items()}
     classifier.n_features_in_ = sum(spec.size for spec in classifier.sources_.values())
     if model["feature_names"] is not None:
         classifier.feature_names_in_ = np.array(model["feature_names"], dtype=object)
     classifier.history_ = model["history"]
     classifier.n_iter_ = len(classifier.history_)
-    network = empty_network(classifier, classifier.sources_, len(classifier.classes_))
+    network = empty_network(
+        SimpleNamespace(**model["network"]), classifier.sources_, len(classifier.classes_)
+    )
     network.load_state_dict(weights)
     classifier.net_ = _untrained_net(classifier, network, resolve_device(classifier.device))
     return classifier

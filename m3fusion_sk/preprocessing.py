@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .gapfiller import GapFiller
-from .transformer import SourceTransformer, as_given, batches, check_chosen, joined
+from .rows import row_blocks
+from .transformer import SourceTransformer, as_given, check_chosen, joined
 
 __all__ = ["GapFiller", "SelectSources", "StackedFeatures"]
 
@@ -102,7 +103,7 @@ class StackedFeatures(SourceTransformer):
         doubles = any(np.dtype(X.values_of(name).dtype) == np.float64 for name in X.names)
         dtype = np.float64 if doubles else np.float32
         table = np.empty((len(X), len(self.get_feature_names_out())), dtype)
-        for rows in batches(len(X), X.shape[1]):
+        for rows in row_blocks(len(X), X.shape[1]):
             blocks = [self._flatten(X.gather(name, rows), spec, dtype) for name, spec in X.specs.items()]
             np.concatenate(blocks, axis=1, out=table[rows])
         return table

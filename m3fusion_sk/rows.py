@@ -31,6 +31,12 @@ class SelectedRows:
         return take_rows(self.values, self.rows[index])
 
 
+def row_blocks(n_rows, row_size, values_at_once=2**21):
+    """Slices that cover all rows in order, each of about `values_at_once` values."""
+    step = max(1, values_at_once // max(1, row_size))
+    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+
+
 def take_rows(values, index):
     """Rows as an array, by a slice or by integers; contiguous rows of an array without a copy."""
     if isinstance(index, slice):

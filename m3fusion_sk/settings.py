@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from numbers import Integral, Real
 
+import numpy as np
+
 from .network.patch import MINIMUM_SIDE
-from .sources import PatchSpec, VectorSpec
+from .sources import PatchSpec, SeriesSpec
 
 CHOICES = {
     "series_encoder": ("gru", "attention", "conv"),
@@ -66,11 +68,13 @@ def paper_settings():
 def check_settings(settings, sources):
     """Refuse parameters that cannot work, alone or with these sources."""
     for name, choices in CHOICES.items():
-        _check(settings, name, getattr(settings, name) in choices, f"one of {choices}")
+        value = getattr(settings, name)
+        _check(settings, name, value is None or isinstance(value, str), f"one of {choices}")
+        _check(settings, name, value in choices, f"one of {choices}")
     for name in COUNTS:
         _check(settings, name, _is_count(getattr(settings, name)), "an integer of at least 1")
     for name in FLAGS:
-        _check(settings, name, isinstance(getattr(settings, name), bool | int), "True or False")
+        _check(settings, name, isinstance(getattr(settings, name), bool | np.bool_), "True or False")
     size = settings.date_embedding
     _check(settings, "date_embedding", size is None or _is_count(size), "None or an integer of at least 1")
     components = settings.linear_path
@@ -127,9 +131,14 @@ def _check_patch_sizes(stem, sources):
 
 
 def _check_batch_size(settings, sources):
-    normalised = settings.feature_norm and any(not isinstance(s, VectorSpec) for s in sources.values())
-    if normalised and settings.batch_size < 2:
+    if settings.batch_size < 2 and any(_is_normalised(settings, spec) for spec in sources.values()):
         raise ValueError(
-            "batch_size must be at least 2 with feature_norm=True, which needs a deviation; got "
-            f"{settings.batch_size}. Use a larger batch or feature_norm=False."
+            "batch_size must be at least 2 for batch normalisation (patches, series_encoder='conv', "
+            f"feature_norm=True); got {settings.batch_size}."
         )
+
+
+def _is_normalised(settings, spec):
+    if isinstance(spec, SeriesSpec):
+        return settings.feature_norm or settings.series_encoder == "conv"
+    return isinstance(spec, PatchSpec)

@@ -180,17 +180,17 @@ def check_shape(name, shape, spec):
             )
 
 
-def check_names(names, sources):
-    """Refuse a sample description whose sources are not those of ``fit``."""
+def check_names(names, sources, others_allowed=False):
+    """Refuse samples that lack a source of ``fit``, or have another."""
     missing = [name for name in sources if name not in names]
     unknown = [name for name in names if name not in sources]
     if missing:
         spec = sources[missing[0]]
         raise ValueError(
-            f"X lacks the source {missing[0]!r}: fit saw {list(sources)}, X has {list(names)}. Add "
+            f"X lacks the source {missing[0]!r}: expected {list(sources)}, as in fit; got {list(names)}. Add "
             f"X[{missing[0]!r}] with shape (n_samples, {', '.join(map(str, spec.shape))})."
         )
-    if unknown:
+    if unknown and not others_allowed:
         raise ValueError(
             f"X has the source {unknown[0]!r}, which fit did not see: fit saw {list(sources)}, X has "
             f"{list(names)}. Leave it out, for instance with SelectSources({list(sources)})."

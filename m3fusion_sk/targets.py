@@ -1,5 +1,6 @@
 """Labels and weights: from what a user calls y to class codes."""
 
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +30,9 @@ def encode_targets(estimator, X, y, sample_weight):
     y, weights = y[rows], weights[rows]
     classes = check_classes(y, estimator.classes)
     codes = np.searchsorted(classes, y)
-    factors = class_factors(estimator.class_weight, classes, codes, weights)
-    return Targets(classes, rows, codes, weights, weights * factors[codes])
+    factors = class_factors(estimator.class_weight, classes, codes, weights)[codes]
+    kept = factors > 0  # a class of weight 0 keeps its column and trains nothing
+    return Targets(classes, rows[kept], codes[kept], weights[kept], (weights * factors)[kept])
 
 
 def check_labels(estimator, X, y):
@@ -102,5 +104,13 @@ def class_factors(class_weight, classes, codes, weights):
     if unknown:
         raise ValueError(f"class_weight must name classes of y, {classes.tolist()}; got {unknown}.")
     for i, label in enumerate(classes.tolist()):
-        factors[i] = class_weight.get(label, 1.0)
+        factors[i] = check_factor(label, class_weight.get(label, 1.0))
+    if not factors[codes].any():
+        raise ValueError(f"class_weight must be positive for a class of y; got {class_weight!r}.")
     return factors
+
+
+def check_factor(label, factor):
+    if not isinstance(factor, Real) or not 0 <= factor < np.inf:
+        raise ValueError(f"class_weight must hold finite numbers from 0; got {factor!r} for {label!r}.")
+    return factor

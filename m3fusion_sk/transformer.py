@@ -8,8 +8,6 @@ from sklearn.utils.validation import check_is_fitted
 from .sources import column_names
 from .validation import FLAT_NAME, check_sources
 
-_VALUES_AT_ONCE = 1 << 21
-
 
 class SourceTransformer(TransformerMixin, BaseEstimator):
     """A step that takes any kind of X; its columns have names, and it has a parameter `layout`."""
@@ -78,8 +76,3 @@ def check_chosen(parameter, names, sources):
         raise ValueError(
             f"{parameter} must name sources of X, each once; got {list(names)}, X has {list(sources)}."
         )
-
-
-def batches(n_samples, size):
-    step = max(1, _VALUES_AT_ONCE // size)
-    return [slice(start, min(start + step, n_samples)) for start in range(0, n_samples, step)]

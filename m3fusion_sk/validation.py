@@ -8,10 +8,10 @@ from sklearn.utils.validation import validate_data
 
 from .multisource import MultiSource
 from .patchview import PatchView
+from .rows import row_blocks
 from .sources import VectorSpec, check_names, check_shape, parse_columns, spec_from_layout
 
 FLAT_NAME = "X"  # of the only source of a plain table
-_ROWS_AT_ONCE = 4096
 
 
 def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=None):
@@ -53,7 +53,7 @@ def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=No
         _describe(estimator, X)
     else:
         sources = {name: estimator.sources_[name] for name in names or estimator.sources_}
-        check_names(X.names if names is None else [name for name in names if name in X], sources)
+        check_names(X.names, sources, others_allowed=names is not None)
         X = X.select(sources)
         for name, spec in sources.items():
             check_shape(name, (len(X), *X.specs[name].shape), spec)
@@ -152,6 +152,5 @@ def _count_bad(X, name, is_bad):
     values = X.values_of(name)
     if isinstance(values, PatchView) and not is_bad(values.image).any():
         return 0
-    step = max(1, _ROWS_AT_ONCE * 64 // X.specs[name].size)
-    blocks = (X.gather(name, slice(start, start + step)) for start in range(0, len(X), step))
+    blocks = (X.gather(name, rows) for rows in row_blocks(len(X), X.specs[name].size))
     return sum(int(is_bad(block.reshape(len(block), -1)).any(axis=1).sum()) for block in blocks)

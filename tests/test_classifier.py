@@ -242,16 +242,16 @@ def test_no_object_is_on_both_sides_of_the_inner_hold_out(samples, seed, monkeyp
 
 def record_sides(monkeypatch, X):
     """The rows of X that each call of `Batches` gets, told by their values."""
-    from m3fusion_sk import classifier
+    from m3fusion_sk import training
 
     sides, first = [], X["ts"][:, 0, 0]
 
-    class Recorded(classifier.Batches):
+    class Recorded(training.Batches):
         def __init__(self, X, *args):
             super().__init__(X, *args)
             sides.append(np.flatnonzero(np.isin(first, X["ts"][:, 0, 0])))
 
-    monkeypatch.setattr(classifier, "Batches", Recorded)
+    monkeypatch.setattr(training, "Batches", Recorded)
     return sides
 
 
@@ -264,6 +264,12 @@ def test_early_stopping_stops_keeps_the_best_epoch_and_forgets_the_held_out_samp
     assert np.argmin(losses) >= clf.n_iter_ - 5
     plain = M3FusionClassifier(**SMALL).fit(X, y)
     assert len(pickle.dumps(clf)) < 1.2 * len(pickle.dumps(plain)) + 200 * clf.n_iter_
+
+
+def test_a_pickle_is_hardly_larger_than_the_weights(samples):
+    clf = M3FusionClassifier(**{**SMALL, "hidden_size": 128, "max_epochs": 1}).fit(*samples)
+    weights = sum(part.nbytes for part in clf.net_.module_.state_dict().values())
+    assert len(pickle.dumps(clf)) < 1.3 * weights + 40_000
 
 
 def test_early_stopping_without_anything_to_hold_out_says_so():
@@ -363,6 +369,84 @@ def test_a_diverged_training_is_reported(samples):
         clf.fit(X, y)
 
 
+class Interrupt(Callback):
+    """Raises an exception at the end of an epoch, or within it."""
+
+    def __init__(self, epoch, error=KeyboardInterrupt, within=False):
+        self.epoch, self.error, self.within = epoch, error, within
+
+    def on_epoch_end(self, net, **kwargs):
+        if not self.within and len(net.history) == self.epoch:
+            raise self.error
+
+    def on_batch_end(self, net, **kwargs):
+        if self.within and len(net.history) == self.epoch:
+            raise self.error
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_keyboard_interrupt_leaves_what_was_learned_and_says_so(samples, within):
+    X, y = samples
+    clf = M3FusionClassifier(**SMALL, callbacks=[Interrupt(4, within=within)])
+    with pytest.warns(
+        UserWarning, match=r"fit was interrupted after epoch \d of 12; what it learned is kept"
+    ):
+        clf.fit(X, y)
+    assert clf.n_iter_ == (3 if within else 4)
+    np.testing.assert_array_equal(clf.predict_proba(X), clf.predict_proba(X))
+
+
+def test_an_interrupt_in_the_first_epoch_ends_fit(samples):
+    clf = M3FusionClassifier(**SMALL, callbacks=[Interrupt(1, within=True)])
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(*samples)
+    with pytest.raises(NotFittedError):
+        clf.predict(samples[0])
+
+
+def test_a_fit_that_fails_leaves_no_model_behind(samples):
+    X, y = samples
+    clf = M3FusionClassifier(**SMALL).fit(X, y)
+    clf.set_params(callbacks=[Interrupt(2, MemoryError)])
+    with pytest.raises(MemoryError):
+        clf.fit(X, np.char.upper(y))
+    with pytest.raises(NotFittedError):
+        clf.predict(X)
+
+
+def test_a_class_of_weight_zero_keeps_its_column_and_trains_nothing(samples):
+    X, y = samples
+    clf = M3FusionClassifier(**{**SMALL, "batch_size": 4}, class_weight={"forest": 0}).fit(X, y)
+    assert clf.classes_.tolist() == LABELS.tolist()
+    assert set(clf.predict(X)) == {"crops", "water"}
+
+
+def test_early_stopping_needs_two_classes_on_the_training_side():
+    X, _ = make_samples(3)
+    clf = M3FusionClassifier(**SMALL, early_stopping=True)
+    with pytest.warns(UserWarning, match="left to train are of one class"):
+        clf.fit(X, ["a", "b", "a"], groups=[1, 1, 2])
+
+
+def test_a_band_that_hardly_varies_is_no_more_than_constant():
+    rng = np.random.default_rng(0)
+    v = np.stack([rng.normal(size=1003), np.full(1003, 0.1)], axis=1)
+    clf = M3FusionClassifier(**SMALL, dtype="float64").fit(v, v[:, 0] > 0)
+    moved = v + [0, 0.0001]
+    np.testing.assert_allclose(clf.predict_proba(moved), clf.predict_proba(v), atol=1e-3)
+
+
+def test_numpy_numbers_are_numbers(samples):
+    settings = {**SMALL, "max_epochs": np.int64(2), "augment": np.True_, "hidden_size": np.int32(4)}
+    assert M3FusionClassifier(**settings).fit(*samples).n_iter_ == 2
+
+
+def test_a_source_may_have_any_name(samples):
+    X, y = samples
+    clf = M3FusionClassifier(**SMALL).fit({"a_best": X["ts"], "train_loss": X["patch"]}, y)
+    assert {"train_aux_a_best", "train_aux_train_loss"} <= set(clf.history_[0])
+
+
 # ----- bad input
 
 
@@ -372,7 +456,10 @@ def bad_x(X):
     nan[3, 2, 1] = np.nan
     full = {"ts": ts, "patch": patch}
     return {
-        "missing": ({"ts": ts}, r"X lacks the source 'patch': fit saw \['ts', 'patch'\]"),
+        "missing": (
+            {"ts": ts},
+            r"X lacks the source 'patch': expected \['ts', 'patch'\], as in fit; got \['ts'\]",
+        ),
         "unknown": ({**full, "dem": ts[:, 0]}, r"X has the source 'dem', which fit did not see"),
         "rank": ({**full, "patch": patch[:, 0]}, r"X\['patch'\] must have 4 dimensions .* For one band use"),
         "dates": ({**full, "ts": ts[:, :5]}, r"X\['ts'\] must have n_dates=6, as in fit; got n_dates=5"),
@@ -417,6 +504,7 @@ def test_what_cannot_be_learned_from_is_refused(samples, case):
         ({"sample_weight": np.zeros(90)}, "got only zero weights"),
         ({"sample_weight": -np.ones(90)}, "not negative"),
         ({"groups": np.ones(5)}, r"groups must have shape \(90,\)"),
+        ({"groups": [None, *range(89)]}, "groups must name the object of each sample; 1 are missing"),
     ],
 )
 def test_labels_weights_and_groups_are_checked(samples, arguments, message):
@@ -439,7 +527,15 @@ def test_labels_weights_and_groups_are_checked(samples, arguments, message):
         ({"dtype": "float16"}, "dtype must be one of"),
         ({"lr": 0}, "lr must be a positive number; got 0"),
         ({"dropout": 1.0}, "dropout must be a number from 0 to below 1; got 1.0"),
-        ({"batch_size": 1}, "batch_size must be at least 2 with feature_norm=True"),
+        ({"batch_size": 1}, "batch_size must be at least 2 for batch normalisation"),
+        ({"batch_size": 1, "feature_norm": False}, "batch_size must be at least 2 for batch normalisation"),
+        ({"normalize": np.array(["standard"])}, "normalize must be one of"),
+        ({"device": "abacus"}, "device must be 'auto' or a device that this torch can use"),
+        ({"class_weight": {"crops": -1}}, "class_weight must hold finite numbers from 0; got -1 for 'crops'"),
+        ({"class_weight": {"crops": "x"}}, "class_weight must hold finite numbers from 0"),
+        ({"class_weight": dict.fromkeys(LABELS.tolist(), 0)}, "class_weight must be positive for a class"),
+        ({"linear_path": -1}, "linear_path must be an integer of at least 0"),
+        ({"series_encoder": "lstm"}, "series_encoder must be one of"),
         ({"class_weight": "equal"}, "class_weight must be None, 'balanced' or a dict"),
         ({"class_weight": {"sea": 2}}, r"class_weight must name classes of y.*got \['sea'\]"),
         ({"date_embedding": 0}, "date_embedding must be None or an integer"),

@@ -23,7 +23,7 @@ def test_quickstart_prints_scores_of_both_models(tmp_path):
 
 
 def test_grid_search_tries_every_setting(tmp_path):
-    out = run("grid_search.py", 300, 1, cwd=tmp_path)
+    out = run("grid_search.py", 1500, 1, cwd=tmp_path)
     assert out.count("{'ts': 0.5, 'patch': 0.1}") >= 2
     assert "best: {'alpha'" in out
 

@@ -91,7 +91,7 @@ def test_small_batches_fill_as_one_does(monkeypatch):
     rng = np.random.default_rng(0)
     ts = np.where(rng.random((50, 6, 2)) < 0.4, np.nan, rng.random((50, 6, 2)))
     whole = GapFiller().fit_transform({"ts": ts})["ts"]
-    monkeypatch.setattr("m3fusion_sk.transformer._VALUES_AT_ONCE", 30)
+    monkeypatch.setattr("m3fusion_sk.rows.row_blocks.__defaults__", (30,))
     np.testing.assert_allclose(GapFiller().fit_transform({"ts": ts})["ts"], whole)
 
 

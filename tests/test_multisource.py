@@ -260,3 +260,30 @@ def test_no_samples_are_a_container_too():
     X = make(0)
     assert np.asarray(X).shape == (0, 16) and len(X.materialize()) == 0
     assert X.specs["ts"] == SeriesSpec(3, 2)
+
+
+def test_columns_read_only_the_sources_that_hold_them(X):
+    class Unread:
+        shape, dtype = (len(X), 3), np.dtype("f4")
+
+        def __getitem__(self, key):
+            raise AssertionError("was read")
+
+    guarded = MultiSource(first=X["ts"], unread=Unread())
+    flat = np.asarray(X["ts"]).reshape(len(X), -1)
+    np.testing.assert_array_equal(guarded[:, :2], flat[:, :2])
+    assert guarded[1, 0] == flat[1, 0]
+    np.testing.assert_array_equal(guarded[:, 1], flat[:, 1])
+
+
+def test_a_container_of_no_samples_can_be_wrapped_again(X):
+    again = MultiSource(X[:0], v=np.zeros((0, 2)))
+    assert again.names == (*X.names, "v")
+
+
+def test_several_names_are_selected_not_indexed(X):
+    with pytest.raises(IndexError, match=r"for several: X\.select"):
+        X[list(X.names)]
+    for names in ([], X.names[0], [X.names[0]] * 2):
+        with pytest.raises(ValueError, match="select needs a list of names, each once"):
+            X.select(names)

@@ -85,6 +85,36 @@ def test_loading_runs_no_pickle_and_leaves_random_states_alone(tmp_path, monkeyp
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_what_is_saved_is_the_network_that_was_fitted(tmp_path):
+    X, y = make_samples()
+    clf = M3FusionClassifier(**SMALL).fit(X, y)
+    expected = clf.predict_proba(X)
+    clf.set_params(hidden_size=16, n_filters=5, feature_norm=False, date_embedding=None, dtype="float64")
+    clf.save(tmp_path / "model.m3f")
+    twin = M3FusionClassifier.load(tmp_path / "model.m3f")
+    np.testing.assert_array_equal(twin.predict_proba(X), expected)
+    assert (twin.hidden_size, twin.dtype) == (16, "float64")
+
+
+@pytest.mark.parametrize("parameters", [{"alpha": {"q": 1}}, {"optimizer": "foo"}])
+def test_parameters_that_cannot_work_are_refused_before_anything_is_written(tmp_path, parameters):
+    clf = M3FusionClassifier(**SMALL).fit(*make_samples())
+    with pytest.raises(ValueError, match=r"alpha must|optimizer must"):
+        clf.set_params(**parameters).save(tmp_path / "model.m3f")
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_left_where_saving_fails(tmp_path):
+    X, y = make_samples()
+    clf = M3FusionClassifier(**SMALL, classes=pd.Index(["crops", "forest", "water"])).fit(X, y)
+    with pytest.raises(OSError):
+        clf.save(tmp_path)
+    assert not list(tmp_path.parent.glob(tmp_path.name + ".partial"))
+    dates = np.array(["2018-01-01", "2018-01-02"], "datetime64[D]")[np.arange(24) % 2]
+    with pytest.raises(ValueError, match="save needs labels and parameters that JSON can hold"):
+        M3FusionClassifier(**SMALL).fit(X, dates).save(tmp_path / "model.m3f")
+
+
 def test_an_unfitted_classifier_cannot_be_saved(tmp_path):
     with pytest.raises(NotFittedError):
         M3FusionClassifier().save(tmp_path / "model.m3f")
@@ -150,7 +180,10 @@ def test_weights_that_are_not_those_described_are_refused(saved, tmp_path):
     rewrite(saved, path, lambda model: model.update(weights_sha256="0" * 64))
     with pytest.raises(ValueError, match=r"odd\.m3f holds weights that do not match their checksum"):
         M3FusionClassifier.load(path)
-    rewrite(saved, path, lambda model: model["parameters"].update(hidden_size=5))
+    rewrite(saved, path, lambda model: model["classes"].update(values=["forest", "crops"]))
+    with pytest.raises(ValueError, match=r"odd\.m3f holds classes out of order"):
+        M3FusionClassifier.load(path)
+    rewrite(saved, path, lambda model: model["network"].update(hidden_size=5))
     with pytest.raises(ValueError, match=r"odd\.m3f is not a whole file"):
         M3FusionClassifier.load(path)
 

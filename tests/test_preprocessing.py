@@ -86,7 +86,7 @@ def test_the_table_is_float64_only_if_a_source_is(dtypes, expected):
 @pytest.mark.parametrize("patch", ["flatten", "statistics", "centre"])
 def test_many_small_batches_give_the_same_table_as_one(X, patch, monkeypatch):
     whole = StackedFeatures(patch=patch).fit_transform(X)
-    monkeypatch.setattr("m3fusion_sk.transformer._VALUES_AT_ONCE", 100)
+    monkeypatch.setattr("m3fusion_sk.rows.row_blocks.__defaults__", (100,))
     np.testing.assert_array_equal(StackedFeatures(patch=patch).fit_transform(X), whole)
 
 

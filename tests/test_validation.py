@@ -134,7 +134,7 @@ def test_a_bad_pixel_counts_only_in_the_patches_that_hold_it(model):
 
 
 def test_missing_values_are_counted_over_many_blocks(model, monkeypatch):
-    monkeypatch.setattr("m3fusion_sk.validation._ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("m3fusion_sk.rows.row_blocks.__defaults__", (64,))
     values = np.zeros((1000, 7, 9))
     values[::10, 0, 0] = np.nan
     with pytest.raises(ValueError, match="in 100 of 1000 samples"):

@@ -51,6 +51,13 @@ def _finished(network, dtype):
 
 def resolve_device(device):
     """The name of a torch device; "auto" is a CUDA GPU if there is one."""
-    if device != "auto":
-        return str(torch.device(device))
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(
+            "device must be 'auto' or a device that this torch can use, such as 'cpu'; got "
+            f"{device!r} ({error})."
+        ) from error
+    return str(torch.device(device))

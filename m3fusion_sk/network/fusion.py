@@ -48,6 +48,17 @@ class FusionNetwork(nn.Module):
     ):
         super().__init__()
         self.sources = dict(sources)
+        self.settings = {
+            "hidden_size": hidden_size,
+            "n_filters": n_filters,
+            "series_encoder": series_encoder,
+            "date_embedding": date_embedding,
+            "linear_path": linear_path,
+            "stem": stem,
+            "dropout": dropout,
+            "feature_norm": feature_norm,
+            "augment": augment,
+        }
         make = {
             SeriesSpec: lambda spec: SeriesEncoder(
                 spec, hidden_size, date_embedding, series_encoder, linear_path

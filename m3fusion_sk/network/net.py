@@ -1,7 +1,5 @@
 """The skorch net that trains the fusion network: the only module that knows skorch."""
 
-import re
-
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler, PassthroughScoring
@@ -22,6 +20,17 @@ class FusionNet(NeuralNet):
     """
 
     autocast = False
+    interrupted = False
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train; early stopping ends it quietly, a keyboard interrupt is remembered in `interrupted`."""
+        try:
+            super().fit_loop(X, y, epochs, **fit_params)
+        except StoppedEarly:
+            pass
+        except KeyboardInterrupt:
+            self.interrupted = True
+        return self
 
     def get_split_datasets(self, X, y=None, **fit_params):
         return X
@@ -41,11 +50,21 @@ class FusionNet(NeuralNet):
         self._record(fused, auxiliary, "train" if training else "valid")
         return self.criterion_.total(fused, auxiliary)
 
+    def finish(self):
+        """Ready for prediction, and for storage: without the optimizer's state and a second network."""
+        self.module_.eval()
+        self.optimizer_.state.clear()
+        self.module = type(self.module_)
+        for _, callback in self.callbacks_:
+            vars(callback).pop("lr_scheduler_", None)  # which holds the optimizer, and so the weights
+        return self
+
     def epochs(self):
         """The history as plain numbers: one dict of losses and duration for each epoch."""
+        complete = [row for row in self.history if "dur" in row]
         return [
-            {"epoch": row["epoch"], "dur": row["dur"], **{k: float(v) for k, v in row.items() if is_loss(k)}}
-            for row in self.history
+            {"epoch": row["epoch"], "dur": row["dur"], **{k: float(row[k]) for k in losses_of(row)}}
+            for row in complete
         ]
 
     def _record(self, fused, auxiliary, prefix):
@@ -75,7 +94,7 @@ class EpochBar(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         row = net.history[-1]
-        losses = {name: f"{value:.3f}" for name, value in row.items() if is_loss(name)}
+        losses = {name: f"{row[name]:.3f}" for name in losses_of(row)}
         self.bar_.set_postfix(losses)
         self.bar_.update()
 
@@ -84,9 +103,26 @@ class EpochBar(Callback):
         self.bar_ = None
 
 
-def is_loss(name):
-    """Whether a key of the history is a loss: ``train_loss``, ``train_fusion``, ``valid_aux_ts``, ..."""
-    return re.fullmatch(r"(train|valid)_(loss|fusion|aux_.+)(?<!_best)", name) is not None
+class Patience(EarlyStopping):
+    """skorch's early stopping, told apart from the user's keyboard interrupt."""
+
+    def on_epoch_end(self, net, **kwargs):
+        try:
+            super().on_epoch_end(net, **kwargs)
+        except KeyboardInterrupt:
+            raise StoppedEarly from None
+
+
+class StoppedEarly(KeyboardInterrupt):
+    """The held-out loss has not improved for `patience` epochs."""
+
+
+def losses_of(row):
+    """Names of the losses of an epoch: ``train_loss``, ``train_fusion``, ``valid_aux_ts``, ...
+
+    Each has a twin ``<name>_best``, by which it is known.
+    """
+    return [name for name in row if f"{name}_best" in row]
 
 
 def make_net(network, alpha, settings, batches, device):
@@ -109,7 +145,7 @@ def make_net(network, alpha, settings, batches, device):
         optimizer=OPTIMIZERS[settings.optimizer],
         optimizer__weight_decay=settings.weight_decay,
         lr=settings.lr,
-        max_epochs=settings.max_epochs,
+        max_epochs=int(settings.max_epochs),
         device=device,
         train_split=None,
         verbose=0,
@@ -134,7 +170,7 @@ def _callbacks(names, settings, batches):
         yield "bar", EpochBar()
     yield "forget", ForgetBatches()
     if valid is not None:  # the last: it ends training by an exception
-        yield "early_stopping", EarlyStopping(MONITOR, settings.patience, load_best=True, sink=noop)
+        yield "early_stopping", Patience(MONITOR, settings.patience, load_best=True, sink=noop)
 
 
 def _one_cycle(settings, n_batches):
@@ -142,5 +178,5 @@ def _one_cycle(settings, n_batches):
         torch.optim.lr_scheduler.OneCycleLR,
         step_every="batch",
         max_lr=settings.lr,
-        total_steps=settings.max_epochs * n_batches,
+        total_steps=int(settings.max_epochs) * n_batches,
     )

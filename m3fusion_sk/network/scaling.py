@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-_VALUES_AT_ONCE = 2**22
+from ..rows import row_blocks
 
 
 class InputScaler(nn.Module):
@@ -38,27 +38,25 @@ def fit_scaler(X, name, normalize, weights):
         return InputScaler(np.zeros(shape), np.ones(shape))
     statistics = standard_statistics if normalize == "standard" else range_statistics
     center, scale = statistics(band_blocks(X, name, weights))
-    scale = np.where(scale > 0, scale, 1.0)  # a constant band carries nothing: it becomes 0
+    constant = scale <= 1e-12 * np.abs(center)  # but for rounding: it carries nothing, and becomes 0
+    scale = np.where(constant, 1.0, scale)
     return InputScaler(center.reshape(shape), scale.reshape(shape))
 
 
 def band_blocks(X, name, weights):
     """Blocks of a source as (values (n, positions, bands) in float64, weights (n,)), a few rows at a time."""
     spec = X.specs[name]
-    step = max(1, _VALUES_AT_ONCE // spec.size)
-    for start in range(0, len(X), step):
-        block = X.gather(name, slice(start, start + step)).astype(np.float64)
-        block = np.moveaxis(block, 1 + spec.band_axis, -1)
-        yield block.reshape(len(block), -1, spec.n_channels), weights[start : start + step]
+    for rows in row_blocks(len(X), spec.size):
+        block = np.moveaxis(X.gather(name, rows).astype(np.float64), 1 + spec.band_axis, -1)
+        yield block.reshape(len(block), -1, spec.n_channels), weights[rows]
 
 
 def scaled_rows(X, name, scaler, weights):
     """Blocks of a source as (scaled and flattened rows (n, size) in float64, weights (n,))."""
     center, scale = (part.numpy() for part in (scaler.center, scaler.scale))
-    step = max(1, _VALUES_AT_ONCE // X.specs[name].size)
-    for start in range(0, len(X), step):
-        block = (X.gather(name, slice(start, start + step)) - center) / scale
-        yield block.reshape(len(block), -1), weights[start : start + step]
+    for rows in row_blocks(len(X), X.specs[name].size):
+        block = (X.gather(name, rows) - center) / scale
+        yield block.reshape(len(block), -1), weights[rows]
 
 
 def standard_statistics(blocks):
