@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .dates import as_days
 from .gaps import fill_linear
 from .rows import row_blocks
 from .transformer import SourceTransformer, as_given, check_chosen, joined
@@ -22,8 +23,8 @@ class GapFiller(SourceTransformer):
     source : str or list of str, optional
         The series to fill; all by default.
     dates : sequence of str or datetime64, optional
-        Dates of these series, in ascending order, as "2018-05-11". Equal steps by default. Series with
-        different calendars need a step each.
+        Dates of these series, in ascending order, as "2018-05-11" or "20180511". Equal steps by default.
+        Series with different calendars need a step each, with `source`.
     layout : dict of str to tuple, optional
         Shape of one sample in each source, where X is a flat table: ``{"ts": (34, 16)}``.
 
@@ -82,10 +83,9 @@ class GapFiller(SourceTransformer):
             If `source` does not name series of X, `dates` are not theirs, or a band has no valid value.
         """
         X = self._check(X, reset=True)
-        days = _as_days(self.dates)
         self.means_ = {}
         for name in self._chosen():
-            _check_dates(name, self.sources_[name], days)
+            self._days(name)
             self.means_[name] = _band_means(X, name)
         return self
 
@@ -98,6 +98,12 @@ class GapFiller(SourceTransformer):
         if others:
             raise ValueError(f"source must name series, which have dates; got {others}.")
         return chosen
+
+    def _days(self, name):
+        """Days of the series' dates; checked."""
+        if self.dates is None:
+            return None
+        return as_days(self.dates, self.sources_[name].n_dates, f"dates of X[{name!r}]")
 
     def transform(self, X):
         """Fill the gaps.
@@ -114,35 +120,13 @@ class GapFiller(SourceTransformer):
         """
         check_is_fitted(self, "means_")
         X = self._check(X, reset=False)
-        days = _as_days(self.dates)
-        filled = {name: _filled(X, name, means, days) for name, means in self.means_.items()}
+        filled = {name: _filled(X, name, means, self._days(name)) for name, means in self.means_.items()}
         filled = {name: values for name, values in filled.items() if values is not None}
         return as_given(self, X.replace(**filled) if filled else X)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the flattened columns, as in `StackedFeatures`."""
         return joined(self._names_by_source(input_features).values())
-
-
-def _as_days(dates):
-    """Dates as days since the first."""
-    if dates is None:
-        return None
-    try:
-        days = np.asarray(dates, dtype="datetime64[s]")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"dates must be such as '2018-05-11' or datetime64; got {dates!r}.") from error
-    if days.ndim != 1 or np.isnat(days).any() or (np.diff(days) < np.timedelta64(0, "s")).any():
-        raise ValueError(f"dates must be in ascending order, none missing; got {dates!r}.")
-    return (days - days[:1]) / np.timedelta64(1, "D")
-
-
-def _check_dates(name, spec, days):
-    if days is not None and len(days) != spec.n_dates:
-        raise ValueError(
-            f"dates must have one date for each of the {spec.n_dates} of X[{name!r}]; got {len(days)}. Give "
-            "each calendar a GapFiller of its own, with source=."
-        )
 
 
 def _band_means(X, name):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .dates import as_days
+
 __all__ = ["fill_linear"]
 
 _VALUES_AT_ONCE = 1 << 20  # keeps the temporary arrays small beside the series itself
@@ -16,18 +18,19 @@ def fill_linear(values, missing, days=None):
     Parameters
     ----------
     values : array of shape (n_samples, n_dates, n_bands)
-        The series.
+        The series. NaN and infinity are missing whatever `missing` says.
     missing : array of bool of shape (n_samples, n_dates) or (n_samples, n_dates, n_bands)
         True where a date is missing: in all its bands, or band by band.
     days : array of shape (n_dates,), optional
-        The dates in ascending order: numbers (days, say), datetime64 or ISO strings. Equal steps by
-        default. Between two observations of the same day the earlier in the series counts.
+        The dates in ascending order: numbers (days, say), datetime64 or text such as "2018-05-11" or
+        "20180511". Equal steps by default. Between two observations of the same day the earlier in the
+        series counts.
 
     Returns
     -------
     array of shape (n_samples, n_dates, n_bands)
-        A copy: float32, or float64 if `values` are. Valid values are unchanged; NaN where a series has
-        no valid date at all.
+        A copy: float32, or float64 if `values` are floats of at least that size. Valid values are
+        unchanged; NaN where a series has no valid date at all.
 
     Raises
     ------
@@ -44,11 +47,13 @@ def fill_linear(values, missing, days=None):
     """
     values, missing = np.asarray(values), np.asarray(missing, dtype=bool)
     _check_shapes(values, missing)
-    days = _as_days(days, values.shape[1])
-    filled = values.astype(np.float64 if values.dtype == np.float64 else np.float32)
+    days = as_days(np.arange(values.shape[1]) if days is None else days, values.shape[1], "days")
+    wide = values.dtype.kind == "f" and values.dtype.itemsize >= 8
+    filled = values.astype(np.float64 if wide else np.float32)
     step = max(1, _VALUES_AT_ONCE // max(1, values[0].size if len(values) else 1))
     for start in range(0, len(values), step):
-        _fill_block(filled[start : start + step], missing[start : start + step], days)
+        block = filled[start : start + step]
+        _fill_block(block, _with_not_finite(block, missing[start : start + step]), days)
     return filled
 
 
@@ -60,19 +65,11 @@ def _check_shapes(values, missing):
         )
 
 
-def _as_days(days, n_dates):
-    days = np.arange(n_dates) if days is None else np.asarray(days)
-    if days.dtype.kind in "OUS":
-        days = days.astype("datetime64[s]")
-    if days.dtype.kind == "M":
-        days = (days - days[:1]) / np.timedelta64(1, "D")
-    days = days.astype(np.float64)
-    if days.shape != (n_dates,) or not (np.diff(days) >= 0).all() or not np.isfinite(days).all():
-        raise ValueError(
-            f"days must be {n_dates} dates in ascending order, one for each date of the series; got shape "
-            f"{days.shape}: {days.tolist()[:8]}. Sort the dates, and the series with them."
-        )
-    return days
+def _with_not_finite(values, missing):
+    """`missing`, and the other places without a number; band by band if there are any."""
+    by_band = missing if missing.ndim == 3 else missing[:, :, None]
+    others = ~(np.isfinite(values) | by_band)
+    return by_band | others if others.any() else missing
 
 
 def _fill_block(values, missing, days):

@@ -73,7 +73,8 @@ def land_cover_scores(y_true, y_pred, *, labels=None, groups=None, sample_weight
     ``f1_weighted`` weights the classes by their support: the F-measure of the M3Fusion paper. ``f1_macro``
     is the plain mean over the classes that occur. A class that is never predicted has precision and
     f1 of 0; kappa is NaN where only one class occurs. The true and the predicted class of an object are
-    the most frequent ones (by weight) of its samples, the first in the order of `labels` if tied.
+    the most frequent ones (by weight) of its samples, the first in the order of `labels` if tied; an
+    object without any weight does not count.
 
     References
     ----------
@@ -107,8 +108,7 @@ def land_cover_scores(y_true, y_pred, *, labels=None, groups=None, sample_weight
     summary = _summary(*codes, weights)
     if groups is not None:
         objects = pd.factorize(_labels("groups", groups))[0]
-        votes = [_votes(code, objects, weights, len(labels)) for code in codes]
-        summary["object_accuracy"] = float(np.mean(votes[0] == votes[1]))
+        summary["object_accuracy"] = _object_accuracy(*codes, objects, weights)
     per_class, confusion = _tables(*codes, labels, weights)
     return LandCoverScores(pd.Series(summary, name="score"), per_class, confusion)
 
@@ -136,16 +136,22 @@ def _tables(true, predicted, labels, weights):
     per_class = pd.DataFrame(
         {"precision": precision, "recall": recall, "f1": f1, "support": support}, index=labels.rename("class")
     )
-    n = len(labels)
-    counts = np.bincount(true * n + predicted, weights, minlength=n * n).reshape(n, n)
+    counts = _count_pairs(true, predicted, len(labels), len(labels), weights)
     return per_class, pd.DataFrame(counts, index=labels.rename("true"), columns=labels.rename("predicted"))
 
 
-def _votes(codes, objects, weights, n_classes):
-    """Most frequent class of each object, by weight."""
-    votes = np.zeros((objects.max() + 1, n_classes))
-    np.add.at(votes, (objects, codes), 1 if weights is None else weights)
-    return votes.argmax(axis=1)
+def _object_accuracy(true, predicted, objects, weights):
+    """Share of the objects with any weight whose most frequent classes agree."""
+    size = objects.max() + 1, max(true.max(), predicted.max()) + 1
+    votes = [_count_pairs(objects, codes, *size, weights) for codes in (true, predicted)]
+    counts = votes[0].any(axis=1)
+    return float(np.mean(votes[0][counts].argmax(axis=1) == votes[1][counts].argmax(axis=1)))
+
+
+def _count_pairs(rows, columns, n_rows, n_columns, weights):
+    """Number, or weight, of each pair of codes."""
+    counts = np.bincount(rows * n_columns + columns, weights, minlength=n_rows * n_columns)
+    return counts.reshape(n_rows, n_columns)
 
 
 def _labels(name, values):

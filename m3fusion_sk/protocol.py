@@ -57,6 +57,7 @@ def score_row(pipeline, X, y, objects, train, test):
     seconds : dict
         ``fit_seconds`` and ``predict_seconds``.
     """
+    y, objects = np.asarray(y), np.asarray(objects)
     start = time.perf_counter()
     fitted = clone(pipeline).fit(X[train], y[train])
     middle = time.perf_counter()
@@ -105,6 +106,7 @@ def compare_by_source(models, X, y, groups, cv, *, objects=None, report=None):
     >>> table.index.tolist()
     [('forest', 'ts'), ('forest', 'patch'), ('forest', 'all')]
     """
+    y, groups = np.asarray(y), np.asarray(groups)
     rows, objects = [], groups if objects is None else objects
     for split, (train, test) in enumerate(cv.split(X, y, groups)):
         for (model, sources), pipeline in rows_by_source(models, X.names).items():

@@ -43,7 +43,8 @@ def test_gaps_are_filled_linearly_in_time_and_at_the_ends_by_the_nearest():
 
 def test_dates_give_the_spacing():
     dates = ["2018-01-01", "2018-01-02", "2018-01-11", "2018-02-01"]
-    for given in (dates, np.array(dates, "datetime64[D]"), pd.DatetimeIndex(dates)):
+    compact = [date.replace("-", "") for date in dates]
+    for given in (dates, compact, [0, 1, 10, 31], np.array(dates, "datetime64[D]"), pd.DatetimeIndex(dates)):
         filled = GapFiller(dates=given).fit_transform({"ts": _with_gaps()})["ts"]
         assert filled[0, 1, 0] == pytest.approx(0 + 6 * 0.1)
 
@@ -120,11 +121,11 @@ def test_a_plain_table_stays_a_table():
         (
             {"dates": ["2018-01-01"] * 3},
             ValueError,
-            r"dates must have one date for each of the 4 of X\['ts'\]",
+            r"dates of X\['ts'\] must have one date for each of the 4 of the series; got 3",
         ),
-        ({"dates": ["2018-01-02", "2018-01-01"]}, ValueError, "dates must be in ascending order"),
-        ({"dates": ["2018-01-02", "NaT"]}, ValueError, "dates must be in ascending order, none missing"),
-        ({"dates": ["spring"]}, ValueError, "dates must be such as '2018-05-11' or datetime64"),
+        ({"dates": ["2018-01-02"] * 3 + ["2018-01-01"]}, ValueError, "must be in ascending order"),
+        ({"dates": ["2018-01-02"] * 3 + ["NaT"]}, ValueError, "must be in ascending order, none missing"),
+        ({"dates": ["spring"]}, ValueError, r"dates of X\['ts'\] must be such as '2018-05-11'"),
     ],
 )
 def test_wrong_parameters_of_filling_are_refused(X, parameters, error, message):

@@ -52,7 +52,8 @@ def test_equal_steps_are_the_default():
 def test_dates_may_be_strings_or_datetime64():
     values, missing = np.array([[[0], [9], [30]]]), np.array([[False, True, False]])
     dates = ["2018-01-01", "2018-01-11", "2018-01-31"]
-    for days in (dates, np.array(dates, "datetime64[D]"), np.array([0, 10, 30])):
+    compact = [date.replace("-", "") for date in dates]
+    for days in (dates, compact, np.array(dates, "datetime64[D]"), np.array([0, 10, 30])):
         np.testing.assert_allclose(fill_linear(values, missing, days)[0, :, 0], [0, 10, 30])
 
 
@@ -63,9 +64,18 @@ def test_two_observations_of_one_day_do_not_divide_by_zero():
 
 @pytest.mark.parametrize(
     ("dtype", "expected"),
-    [("uint16", "float32"), ("int32", "float32"), ("float32", "float32"), ("float64", "float64")],
+    [
+        ("uint16", "float32"),
+        ("int32", "float32"),
+        ("float16", "float32"),
+        ("float32", "float32"),
+        (">f4", "float32"),
+        ("float64", "float64"),
+        (">f8", "float64"),
+        ("longdouble", "float64"),
+    ],
 )
-def test_integers_become_float32_and_floats_stay(dtype, expected):
+def test_integers_become_float32_and_wide_floats_stay_wide(dtype, expected):
     values = np.ones((2, 3, 1), dtype)
     filled = fill_linear(values, np.zeros((2, 3), bool))
     assert filled.dtype == expected
@@ -82,7 +92,24 @@ def test_shapes_that_disagree_are_refused(missing):
         fill_linear(np.zeros((2, 3, 1)), missing)
 
 
-@pytest.mark.parametrize("days", [[0, 2], [0, 2, 1], [0, np.nan, 2]])
-def test_days_must_ascend_one_for_each_date(days):
-    with pytest.raises(ValueError, match="days must be 3 dates in ascending order"):
+@pytest.mark.parametrize("shape", [(1, 4), (1, 4, 2)])
+@pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_missing_in_its_band(shape, strange):
+    values = np.array([[[1, 5], [strange, 6], [3, 7], [strange, strange]]])
+    missing = np.zeros(shape, bool)
+    np.testing.assert_array_equal(fill_linear(values, missing)[0], [[1, 5], [2, 6], [3, 7], [3, 7]])
+    missing[0, 2] = True
+    np.testing.assert_array_equal(fill_linear(values, missing)[0], [[1, 5], [1, 6], [1, 6], [1, 6]])
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        ([0, 2], "one date for each of the 3"),
+        ([0, 2, 1], "ascending order"),
+        ([0, np.nan, 2], "none missing"),
+    ],
+)
+def test_days_must_ascend_one_for_each_date(days, words):
+    with pytest.raises(ValueError, match=f"days must .*{words}"):
         fill_linear(np.zeros((2, 3, 1)), np.zeros((2, 3), bool), days)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from made_rasters import containing, nested_grids
 from rasterio.crs import CRS
 
-from m3fusion_sk.mapping.grid import Alignment, Grid
+from m3fusion_sk.mapping.grid import Alignment, Grid, as_sides
 
 EXAMPLES = 500 if os.environ.get("M3FUSION_SOAK") else 50
 
@@ -114,14 +114,27 @@ def test_a_ratio_that_is_no_integer_is_an_error_with_both_files(pixel):
 
 def test_a_flipped_grid_is_an_error():
     flipped = Grid(None, Affine(10, 0, 0, 0, 10, 0), 5, 5, "b.tif")
-    with pytest.raises(ValueError, match=r"same direction.*ratio 1 x -1"):
+    with pytest.raises(ValueError, match=r"b.tif must .*same direction as a.tif; .*10 x 10 .*10 x -10. Flip"):
         Alignment.between(Grid(None, Affine(10, 0, 0, 0, -10, 50), 5, 5, "a.tif"), flipped)
 
 
-@pytest.mark.parametrize("crs", ["EPSG:32632", None])
-def test_another_reference_system_is_an_error_with_both_files(crs):
-    with pytest.raises(ValueError, match=r"b.tif must have the reference system of grid.tif, EPSG:32631"):
-        Alignment.between(grid(), grid(crs=crs, path="b.tif"))
+def test_another_reference_system_is_an_error_with_both_files():
+    words = (
+        r"b.tif must have the reference system of grid.tif, EPSG:32631; it has EPSG:32632.*rio warp --like"
+    )
+    with pytest.raises(ValueError, match=words):
+        Alignment.between(grid(), grid(crs="EPSG:32632", path="b.tif"))
+
+
+def test_a_raster_without_a_reference_system_should_be_given_one():
+    for target, source, has in [
+        (grid(), grid(crs=None, path="b.tif"), "EPSG:32631; it has none"),
+        (grid(crs=None, path="b.tif"), grid(path="grid.tif"), "none; it has EPSG:32631"),
+    ]:
+        with pytest.raises(ValueError, match=has) as caught:
+            Alignment.between(target, source)
+        assert "assign it to b.tif, for instance with rio edit-info --crs EPSG:32631" in str(caught.value)
+        assert "warp" not in str(caught.value)
 
 
 @pytest.mark.parametrize("origin", [(500_300, 5_630_000), (500_000, 5_630_200), (400_000, 5_630_000)])
@@ -151,6 +164,15 @@ def test_windows_cover_the_grid_once(shape, size):
         assert window.width <= size[1]
         seen[window.toslices()] += 1
     assert (seen == 1).all()
+
+
+def test_sides_are_one_number_or_two():
+    assert as_sides(7, "size") == as_sides([np.int8(7), 7], "size") == (7, 7)
+    for wrong in (0, True, 2.5, (3,), "25", None):
+        with pytest.raises(
+            ValueError, match=r"size must be a positive number of pixels, or \(height, width\)"
+        ):
+            as_sides(wrong, "size")
 
 
 def test_bounds_are_smallest_and_largest_coordinates():

@@ -62,6 +62,13 @@ def test_objects_vote_with_their_samples():
     assert scores.summary["object_accuracy"] == 1 / 3
 
 
+def test_objects_without_weight_do_not_count():
+    arguments = {"y_true": ["a", "b", "b"], "y_pred": ["b", "b", "a"], "groups": [1, 2, 3]}
+    scores = land_cover_scores(**arguments, sample_weight=[1, 1, 0])
+    assert scores.summary["object_accuracy"] == 1 / 2
+    assert land_cover_scores(**arguments).summary["object_accuracy"] == 1 / 3
+
+
 def test_a_tied_vote_goes_to_the_first_class():
     summary = land_cover_scores(["a", "a"], ["b", "a"], groups=["x", "x"]).summary
     assert summary["object_accuracy"] == 1

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from made_rasters import ORIGIN, centre_pixel, coded, folder, nested_grids, write
 from sklearn.ensemble import RandomForestClassifier
 
-from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, Scene, SeriesRaster, VectorRaster, writer
+from m3fusion_sk.mapping import (
+    ChunkedPredictor,
+    PatchRaster,
+    Scene,
+    SeriesRaster,
+    VectorRaster,
+    predictor,
+    writer,
+)
 from m3fusion_sk.mapping.legend import Legend
 
 EXAMPLES = 500 if os.environ.get("M3FUSION_SOAK") else 50
@@ -147,6 +155,32 @@ def test_a_chunk_without_data_is_not_predicted(scene, tmp_path):
     assert estimator.n_calls == 5 * 6 - 1
 
 
+@pytest.mark.parametrize("at_once", [1, 7, 200, 212])
+def test_the_map_does_not_depend_on_how_many_pixels_are_predicted_at_once(
+    scene, tmp_path, monkeypatch, at_once
+):
+    expected = read_map(ChunkedPredictor(CodeReader()).predict(scene, tmp_path / "whole.tif"))
+    sizes = []
+
+    class Witness(CodeReader):
+        def predict_proba(self, X):
+            sizes.append(len(X))
+            return super().predict_proba(X)
+
+    monkeypatch.setattr(predictor, "ROWS_AT_ONCE", at_once)
+    path = ChunkedPredictor(Witness()).predict(scene, tmp_path / "map.tif")
+    np.testing.assert_array_equal(read_map(path), expected)
+    assert sum(sizes) == 13 * 17 - 9
+    assert max(sizes) == at_once
+
+
+def test_a_default_chunk_is_not_predicted_at_once(tmp_path):
+    scene = Scene({"v": VectorRaster(write(tmp_path / "v.tif", coded(1, 200, 200)))}, grid="v")
+    estimator = CodeReader()
+    ChunkedPredictor(estimator).predict(scene, tmp_path / "map.tif")
+    assert estimator.n_calls == 3
+
+
 def test_only_pixels_with_data_reach_the_estimator(tmp_path):
     values = np.array([[[1, np.nan, 3], [np.inf, 5, -9]]], "float32")
     scene = Scene({"v": VectorRaster(write(tmp_path / "v.tif", values, nodata=-9))}, grid="v")
@@ -224,6 +258,29 @@ def test_an_existing_map_is_only_replaced_when_asked(scene, tmp_path):
     assert read_map(path).shape == scene.shape
 
 
+@pytest.mark.parametrize("older", [True, False])
+def test_what_lay_beside_an_older_map_goes_with_it(scene, tmp_path, older):
+    path = tmp_path / "maps" / "map.tif"
+    path.parent.mkdir()
+    if older:
+        path.write_text("older")
+    for suffix in (".aux.xml", ".ovr", ".msk"):
+        path.with_name("map.tif" + suffix).write_text("<PAMDataset></PAMDataset>")
+    path.with_name("other.tif.aux.xml").write_text("precious")
+    ChunkedPredictor(CodeReader()).predict(scene, path, overwrite=True)
+    assert sorted(p.name for p in path.parent.iterdir()) == ["map.tif", "other.tif.aux.xml"]
+    assert (read_map(path) > 0).any()
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_folder_is_never_replaced(scene, tmp_path, overwrite):
+    (tmp_path / "map.tif").mkdir()
+    estimator = CodeReader()
+    with pytest.raises(IsADirectoryError, match=r"The map must be a file; .*map.tif is a folder"):
+        ChunkedPredictor(estimator).predict(scene, tmp_path / "map.tif", overwrite=overwrite)
+    assert estimator.n_calls == 0
+
+
 def test_a_failed_map_leaves_nothing_behind(scene, tmp_path):
     class Failing(CodeReader):
         def predict_proba(self, X):
@@ -256,8 +313,14 @@ def test_a_map_that_reads_back_otherwise_is_refused(scene, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, (3,), (3, 0), "256", None, True])
 def test_the_chunk_size_must_be_positive(scene, tmp_path, size):
-    with pytest.raises(ValueError, match=r"chunk_size must be a positive integer or \(rows, cols\); got"):
+    with pytest.raises(ValueError, match=r"chunk_size must be a positive number of pixels, or .*; got"):
         ChunkedPredictor(CodeReader(), size).predict(scene, tmp_path / "map.tif")
+
+
+@pytest.mark.parametrize("scene", ["s2.tif", None, {"s2": SeriesRaster("s2.tif")}])
+def test_the_scene_must_be_one(tmp_path, scene):
+    with pytest.raises(TypeError, match=r"predict needs a Scene, such as .*; got"):
+        ChunkedPredictor(CodeReader()).predict(scene, tmp_path / "map.tif")
 
 
 def test_the_estimator_must_be_a_fitted_classifier(scene, tmp_path):
@@ -292,11 +355,19 @@ def test_probabilities_must_fit_the_classes(scene, tmp_path, change, words):
         ({"lake": (1, 2, 3)}, r"colors must name classes of the estimator, \['wood', 'town'\]; got 'lake'"),
         ({"wood": (1, 2)}, r"colors\['wood'\] must be \(red, green, blue\)"),
         ({"wood": (1, 2, 256)}, r"an integer from 0 to 255; got \(1, 2, 256\)"),
+        ({"wood": 5}, r"colors\['wood'\] must be \(red, green, blue\).*; got 5"),
+        ({"wood": "red"}, r"an integer from 0 to 255; got 'red'"),
     ],
 )
 def test_colours_must_be_three_bytes_for_a_class(scene, tmp_path, colors, words):
     with pytest.raises(ValueError, match=words):
         ChunkedPredictor(CodeReader(["wood", "town"]), colors=colors).predict(scene, tmp_path / "map.tif")
+
+
+def test_colours_are_given_by_class():
+    with pytest.raises(TypeError, match=r"colors must be a dict, such as \{'wood': .*; got list"):
+        Legend.of(["wood", "town"], [(1, 2, 3), (4, 5, 6)])
+    assert Legend.of(["wood", "town"], {"town": np.array([1, 2, 3], "uint8")}).colors[1] == (1, 2, 3)
 
 
 def test_the_map_needs_a_folder_and_must_not_replace_a_source(scene, tmp_path):

@@ -1,6 +1,7 @@
 """The comparison by source."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 
@@ -72,6 +73,20 @@ def test_objects_vote_where_they_are_not_what_is_split():
     assert scores.summary["accuracy"] == pytest.approx((predicted == y[test]).mean())
     assert 0 <= scores.summary["object_accuracy"] <= 1
     assert set(seconds) == {"fit_seconds", "predict_seconds"}
+
+
+def test_labels_and_objects_may_be_series_with_any_index():
+    X, y, groups = make_samples()
+    models = {"forest": stacked_forest(5, random_state=0)}
+    cv = StratifiedGroupShuffleSplit(1, train_size=0.5, random_state=0)
+    index = np.arange(len(y))[::-1] + 7
+    columns = pd.DataFrame({"y": y, "groups": groups, "objects": groups // 2}, index=index)
+    tables = [
+        compare_by_source(models, X, y, groups, cv, objects=groups // 2),
+        compare_by_source(models, X, columns["y"], columns["groups"], cv, objects=columns["objects"]),
+    ]
+    scores = [table.drop(columns=["fit_seconds", "predict_seconds"]) for table in tables]
+    pd.testing.assert_frame_equal(*scores)
 
 
 def test_one_split_has_no_deviation():

@@ -82,6 +82,32 @@ def test_files_may_have_nodata_values_of_their_own(tmp_path):
     assert read_all(VectorRaster([first, second], nodata=2))[1].tolist() == [True, False, True]
 
 
+def write_vrt(path, *bands):
+    """A virtual raster of 1 x 3 pixels from (file, type, nodata value) of each band."""
+    parts = [
+        f"""<VRTRasterBand dataType="{kind}" band="{i}"><NoDataValue>{nodata}</NoDataValue>
+        <SimpleSource><SourceFilename>{file}</SourceFilename><SourceBand>1</SourceBand></SimpleSource>
+        </VRTRasterBand>"""
+        for i, (file, kind, nodata) in enumerate(bands, start=1)
+    ]
+    geo = f"<SRS>EPSG:32631</SRS><GeoTransform>{ORIGIN[0]}, 10, 0, {ORIGIN[1]}, 0, -10</GeoTransform>"
+    path.write_text(f'<VRTDataset rasterXSize="3" rasterYSize="1">{geo}{"".join(parts)}</VRTDataset>')
+    return path
+
+
+def test_bands_of_a_file_may_have_nodata_values_of_their_own(tmp_path):
+    small = write(tmp_path / "a.tif", np.array([[[1, 2, 3]]], "uint8"))
+    real = write(tmp_path / "b.tif", np.array([[[1, 2, 0.1]]], "float32"))
+    wide = write(tmp_path / "c.tif", np.array([[[1, 2, 3]]], "float64"))
+    path = write_vrt(tmp_path / "v.vrt", (small, "Byte", 1), (real, "Float32", 0.1), (wide, "Float64", -9))
+    values, valid = read_all(VectorRaster(path))
+    assert valid.tolist() == [False, True, False]
+    np.testing.assert_array_equal(values, [[0, 0, 0], [2, 2, 2], [0, 0, 0]])
+    assert read_all(VectorRaster(path, bands=[2, 3]))[1].tolist() == [True, True, False]
+    assert read_all(VectorRaster(path, bands=[3, 1]))[1].tolist() == [False, True, True]
+    assert read_all(VectorRaster(path, nodata=2))[1].tolist() == [True, False, True]
+
+
 def test_a_float32_nodata_value_is_recognised(tmp_path):
     image = np.array([[[0.1, 0.2]]], "float32")
     assert read_all(VectorRaster(write(tmp_path / "a.tif", image), nodata=0.1))[1].tolist() == [False, True]
@@ -149,6 +175,7 @@ def test_a_stack_is_ordered_by_date_or_by_band(tmp_path):
     for raster in (
         SeriesRaster(by_date, n_bands=2),
         SeriesRaster(by_date, dates=["2018-01-01", "2018-01-03", "2018-02-01"]),
+        SeriesRaster(by_date, dates=["20180101", "20180103", "20180201"]),
         SeriesRaster(by_band, n_bands=2, order="band"),
     ):
         values, valid = read_all(raster)
@@ -156,13 +183,22 @@ def test_a_stack_is_ordered_by_date_or_by_band(tmp_path):
         np.testing.assert_array_equal(values, as_samples(series), strict=True)
 
 
-@pytest.mark.parametrize("order", ["date", "band"])
-def test_a_series_may_be_one_file_per_date(tmp_path, order):
+def test_compact_dates_give_the_spacing(tmp_path):
+    path = write(tmp_path / "s.tif", np.array([10, 0, 40], "uint8").reshape(3, 1, 1), nodata=0)
+    values, _ = read_all(SeriesRaster(path, dates=["20180130", "20180201", "20180205"]))
+    assert values[0, 1, 0] == 20
+
+
+def test_a_series_may_be_one_file_per_date(tmp_path):
     series = series_values()
     paths = [write(tmp_path / f"{i}.tif", image) for i, image in enumerate(series)]
-    values, _ = read_all(SeriesRaster(paths, order=order))
+    values, _ = read_all(SeriesRaster(paths))
     np.testing.assert_array_equal(values, as_samples(series), strict=True)
     assert read_all(SeriesRaster(paths[:1], n_bands=2))[0].shape == (20, 1, 2)
+    with pytest.raises(
+        ValueError, match="order of source 'x' must be 'date' where each date has its own file"
+    ):
+        SeriesRaster(paths, order="band").open("x")
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -252,8 +288,9 @@ def test_nodata_and_mask_add_up(tmp_path):
     series = np.array([[10, 20, 0, 40]], "int16").reshape(4, 1, 1)
     path = write(tmp_path / "s.tif", series)
     mask = write(tmp_path / "m.tif", np.array([4, 9, 4, 4], "uint8").reshape(4, 1, 1))
-    values, _ = read_all(SeriesRaster(path, n_bands=1, mask=mask, nodata=0, valid=[4]))
-    np.testing.assert_allclose(values.ravel(), [10, 20, 30, 40])
+    for valid in ([4], {4}, frozenset({4, 5}), range(4, 6), np.array([4]), 4):
+        values, _ = read_all(SeriesRaster(path, n_bands=1, mask=mask, nodata=0, valid=valid))
+        np.testing.assert_allclose(values.ravel(), [10, 20, 30, 40])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -295,9 +332,11 @@ def stack(tmp_path):
             r"got 3 \(6 bands / n_bands=2\), 1 \(dates\) for .*stack.tif",
         ),
         ({"dates": ["2018-01-01"] * 4}, r"divides its 6 bands; got 4 \(dates\)"),
-        ({"dates": ["2018-02-01", "2018-01-01"]}, "dates of source 'x' must be .* in ascending order"),
-        ({"dates": ["spring", "summer", "autumn"]}, "dates of source 'x' must be ISO strings.*'spring'"),
-        ({"dates": [None, "2018-01-01"]}, "dates of source 'x' must be ISO strings"),
+        ({"dates": ["2018-02-01", "2018-01-01"]}, "dates of source 'x' must be in ascending order"),
+        ({"dates": ["spring", "summer", "autumn"]}, "dates of source 'x' must be such as .*'spring'"),
+        ({"dates": [None, "2018-01-01"]}, "dates of source 'x' must be .* none missing"),
+        ({"dates": []}, r"divides its 6 bands; got 0 \(dates\)"),
+        ({"n_bands": True}, r"n_bands of source 'x' must be a positive integer; got True"),
         ({"n_bands": 2, "order": "bands"}, "order of source 'x' must be one of 'date', 'band'; got 'bands'"),
         ({"n_bands": 2, "fill": "cubic"}, "fill of source 'x' must be one of 'linear', None; got 'cubic'"),
     ],
@@ -318,7 +357,7 @@ def test_a_mask_must_be_aligned_to_the_series_and_have_valid_codes(stack, tmp_pa
     with pytest.raises(ValueError, match=r"mask.tif must share pixel edges with .*stack.tif.*0.500"):
         SeriesRaster(stack, n_bands=2, mask=mask).open("x")
     mask = write(tmp_path / "mask.tif", coded(3, 4, 5, "uint8"))
-    for valid in ([], "clear"):
+    for valid in ([], "clear", {"4"}, None):
         with pytest.raises(ValueError, match=r"valid of source 'x' must list the codes of .*mask.tif"):
             SeriesRaster(stack, n_bands=2, mask=mask, valid=valid).open("x")
 
@@ -331,6 +370,14 @@ def test_files_of_a_series_must_have_the_same_bands_and_grid(stack, tmp_path):
         path = write(tmp_path / f"{i}.tif", coded(6, *shape, "uint16"), origin=(x, ORIGIN[1]))
         with pytest.raises(ValueError, match=rf"'x' must have all its files on one grid; .*{i}.tif"):
             SeriesRaster([stack, path]).open("x")
+
+
+@pytest.mark.parametrize(("crs", "advice"), [("EPSG:32632", "rio warp"), (None, "assign it to .*other.tif")])
+def test_files_in_different_reference_systems_are_refused_with_both(stack, tmp_path, crs, advice):
+    other = write(tmp_path / "other.tif", coded(6, 4, 5, "uint16"), crs=crs)
+    words = rf"other.tif must have the .* of .*stack.tif, EPSG:32631; it has {crs or 'none'}.*{advice}"
+    with pytest.raises(ValueError, match=words):
+        VectorRaster([stack, other]).open("x")
 
 
 @pytest.mark.parametrize("size", [0, -3, 2.5, (3,), (3, 0), "25", None, True])
@@ -369,3 +416,33 @@ def test_a_file_that_is_cut_off_is_named_when_it_is_read(tmp_path):
     alignment = Alignment.between(reader.grid, reader.grid)
     with pytest.raises(OSError, match=r"cut.tif cannot be read at Window"):
         reader.read(alignment, np.array([0, 63]), np.array([0, 63]))
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        coded(6, 10, 64),  # windows beyond it would be clipped
+        coded(6, 1, 1),  # and one value be taken for many
+        coded(6, 80, 80),
+        coded(5, 64, 64),
+    ],
+    ids=lambda image: str(image.shape),
+)
+def test_a_file_that_has_changed_since_is_named_when_it_is_read(tmp_path, later):
+    path = write(tmp_path / "changed.tif", coded(6, 64, 64))
+    reader = VectorRaster(path).open("x")
+    alignment = Alignment.between(reader.grid, reader.grid)
+    write(path, later)
+    for rows in (np.array([0, 1]), np.array([60, 63])):
+        with pytest.raises(
+            OSError, match=r"changed.tif cannot be read at Window.* changed since the scene was"
+        ):
+            reader.read(alignment, rows, rows)
+    path.unlink()
+    with pytest.raises(OSError, match=r"changed.tif cannot be read at Window"):
+        reader.read(alignment, rows, rows)
+
+
+@pytest.mark.parametrize("kind", [SeriesRaster, PatchRaster, VectorRaster])
+def test_what_is_not_read_is_said(kind):
+    assert "internal mask is not read" in " ".join(kind.__doc__.split())

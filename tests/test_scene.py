@@ -123,6 +123,18 @@ def test_windows_must_hold_whole_pixels_of_the_grid(scene, window):
         scene.read(window)
 
 
+@pytest.mark.parametrize("window", [((0, 2), (0, 2)), None, (slice(0, 2), slice(0, 2)), 3])
+def test_a_window_is_a_window(scene, window):
+    with pytest.raises(TypeError, match=r"A window must be a rasterio.windows.Window, such as .*; got"):
+        scene.read(window)
+
+
+@pytest.mark.parametrize(("rows", "cols"), [([], []), ([1, 2], [1]), ([[1]], [[1]]), (1, 1)])
+def test_pixels_are_one_row_and_one_column_each(scene, rows, cols):
+    with pytest.raises(ValueError, match=r"rows and cols must be .* one pixel at least; got shapes"):
+        scene.extract(rows, cols)
+
+
 def test_a_scene_says_what_it_holds(scene):
     words = "12 x 15 pixels, s2: series (3, 2), spot: patch (2, 5, 5), terrain: vector (1,)"
     assert repr(scene) == f"Scene({words})"
@@ -272,10 +284,39 @@ def test_labels_are_plain_text_or_integers(scene):
         scene.sample(polygons(*shapes, y=[1, "forest"]), "y")
 
 
-def test_groups_come_from_a_field_or_from_the_index(scene):
+@pytest.mark.parametrize(
+    "labels",
+    [[1.5, 2], [1e300, 2], pd.to_datetime(["2018-01-01", "2018-01-02"]), [(1, 2), (3, 4)], [b"a", b"b"]],
+    ids=repr,
+)
+def test_other_labels_are_refused(scene, labels):
+    layer = polygons(box(0, 0, 2, 2), box(4, 4, 6, 6), y=labels, ok=[1, 2])
+    words = r"The field 'y' must hold text or integers, not .*polygons\['y'\].astype\(str\)"
+    with pytest.raises(ValueError, match=words):
+        scene.sample(layer, "y")
+    with pytest.raises(ValueError, match=words):
+        scene.sample(layer, "ok", group="y")
+
+
+@pytest.mark.parametrize(
+    "labels", [[3, np.inf, np.nan, -np.inf], ["lake", "", None, ""], pd.Categorical(["lake", "", None, ""])]
+)
+def test_infinity_and_empty_text_are_missing_labels(scene, labels):
+    layer = polygons(*(box(i, 0, i + 1, 1) for i in range(4)), y=labels, ok=[1, 2, 3, 4])
+    samples = scene.sample(layer, "y")
+    assert samples.y.tolist() == labels[:1]
+    assert samples.report["missing_label"] == 3
+    assert scene.sample(layer, "ok", group="y").groups.tolist() == labels[:1]
+
+
+def test_groups_come_from_a_field_or_from_the_position(scene):
     layer = polygons(box(0, 0, 2, 2), box(4, 4, 6, 6), box(8, 8, 10, 10), y=[1, 2, 3], farm=["a", "b", "a"])
+    for index in ([30, 20, 10], [7, 7, 7], ["b", "b", None]):
+        layer.index = index
+        assert scene.sample(layer, "y").groups.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    unnamed = layer.assign(y=[1, None, 3])
+    assert scene.sample(unnamed, "y").groups.tolist() == [0] * 4 + [2] * 4
     layer.index = [30, 20, 10]
-    assert scene.sample(layer, "y").groups.tolist() == [30] * 4 + [20] * 4 + [10] * 4
     assert scene.sample(layer, "y", group="farm").groups.tolist() == ["a"] * 4 + ["b"] * 4 + ["a"] * 4
     layer.loc[20, "farm"] = None
     samples = scene.sample(layer, "y", group="farm")
@@ -287,8 +328,9 @@ def test_samples_follow_the_grid_whatever_the_order_of_the_polygons(scene):
     layer = polygons(box(4, 4, 6, 6), box(0, 5, 2, 7), box(8, 0, 10, 2), y=[1, 2, 3])
     forward, backward = scene.sample(layer, "y"), scene.sample(layer[::-1], "y")
     np.testing.assert_array_equal(np.diff(forward.rows * WIDTH + forward.cols) > 0, True)
-    for name in ("rows", "cols", "y", "groups"):
+    for name in ("rows", "cols", "y"):
         np.testing.assert_array_equal(getattr(forward, name), getattr(backward, name))
+    np.testing.assert_array_equal(forward.groups, 2 - backward.groups)
 
 
 @pytest.mark.parametrize("name", ["layer.gpkg", "layer.geojson", "layer.shp"])

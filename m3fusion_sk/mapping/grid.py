@@ -1,13 +1,14 @@
 """Pixel grids and how they nest: all in integers once the edges are known to agree."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
-__all__ = ["Alignment", "Grid"]
+__all__ = ["Alignment", "Grid", "as_sides", "check_crs", "is_count"]
 
 TOLERANCE = 0.01  # of the finer pixel: how far pixel edges may lie apart
 SQUARE = 1e-4  # relative difference of a pixel's width and height
@@ -130,7 +131,8 @@ class Alignment:
             If they have other reference systems, a ratio that is not an integer, pixel edges more than
             1 % of the finer pixel apart anywhere they overlap, or no pixel in common.
         """
-        _check_crs(target, source)
+        check_crs(target, source)
+        _check_direction(target, source)
         finer, coarser = _check_ratio(target, source)
         shifts, misses = zip(
             *(_shift(_axis(target, i), _axis(source, i), finer, coarser) for i in (0, 1)), strict=True
@@ -172,29 +174,50 @@ def _axis(grid, i):
     return ((t.f, t.e, grid.height), (t.c, t.a, grid.width))[i]
 
 
-def _check_crs(target, source):
-    if target.crs != source.crs:
-        raise ValueError(
-            f"{source.path} must have the reference system of {target.path}, {_crs_name(target.crs)}; it has "
-            f"{_crs_name(source.crs)}. Rasters are never reprojected here: warp it first, for instance with "
-            f"rio warp --like {target.path}."
+def check_crs(target, source):
+    """Refuse grids of different reference systems."""
+    if target.crs == source.crs:
+        return
+    if target.crs and source.crs:
+        advice = (
+            "Rasters are never reprojected here: warp it first, for instance with rio warp --like "
+            f"{target.path}."
         )
+    else:
+        known, bare = (source, target) if source.crs else (target, source)
+        advice = (
+            f"If it is the same, assign it to {bare.path}, for instance with rio edit-info --crs "
+            f"{_crs_name(known.crs)} or gdal_edit.py -a_srs."
+        )
+    raise ValueError(
+        f"{source.path} must have the reference system of {target.path}, {_crs_name(target.crs)}; it has "
+        f"{_crs_name(source.crs)}. {advice}"
+    )
 
 
 def _crs_name(crs):
     return crs.to_string() if crs else "none"
 
 
+def _check_direction(target, source):
+    (a, e), (b, f) = ((grid.transform.a, grid.transform.e) for grid in (target, source))
+    if a * b < 0 or e * f < 0:
+        raise ValueError(
+            f"{source.path} must have rows and columns in the same direction as {target.path}; its pixels "
+            f"are {_pixel(source)} and those of the grid {_pixel(target)}. Flip the one that does not run "
+            "from west to east and from north to south, for instance with gdalwarp."
+        )
+
+
 def _check_ratio(target, source):
     """How many source pixels make a side of a target pixel, and the other way round."""
     ratios = target.transform.e / source.transform.e, target.transform.a / source.transform.a
     sides = [round(max(r, 1 / r)) for r in ratios]
-    if min(ratios) < 0 or any(abs(max(r, 1 / r) - n) > TOLERANCE for r, n in zip(ratios, sides, strict=True)):
+    if any(abs(max(r, 1 / r) - n) > TOLERANCE for r, n in zip(ratios, sides, strict=True)):
         raise ValueError(
             f"{source.path} must have pixels that nest in those of {target.path} by an integer ratio, finer "
-            f"or coarser, and rows and columns in the same direction; its pixels are {_pixel(source)} "
-            f"and those of the grid {_pixel(target)}: ratio {ratios[1]:.6g} x {ratios[0]:.6g}. Resample "
-            "it first, for instance with rio warp --res."
+            f"or coarser; its pixels are {_pixel(source)} and those of the grid {_pixel(target)}: ratio "
+            f"{ratios[1]:.6g} x {ratios[0]:.6g}. Resample it first, for instance with rio warp --res."
         )
     return (sides[0], 1) if ratios[0] >= 1 else (1, sides[0])
 
@@ -246,3 +269,16 @@ def _check_overlap(alignment):
 
 def _signed(miss):
     return f"{miss:+.3f}"
+
+
+def is_count(n):
+    """Whether n is a positive integer."""
+    return isinstance(n, Integral) and not isinstance(n, bool) and n > 0
+
+
+def as_sides(value, what):
+    """Height and width in pixels, from one number or both; `what` is for the message."""
+    pair = (value, value) if isinstance(value, Integral) else value
+    if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(map(is_count, pair)):
+        raise ValueError(f"{what} must be a positive number of pixels, or (height, width); got {value!r}.")
+    return int(pair[0]), int(pair[1])

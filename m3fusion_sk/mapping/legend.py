@@ -1,6 +1,7 @@
 """What a class map's numbers mean: code, name and colour of each class."""
 
 import colorsys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -75,10 +76,15 @@ def _default_color(i):
 
 
 def _check_colors(colors, labels):
+    if not isinstance(colors, Mapping):
+        raise TypeError(
+            f"colors must be a dict, such as {{{labels[0]!r}: (0, 90, 50)}}; got {type(colors).__name__}."
+        )
     for label, rgb in colors.items():
         if label not in labels:
             raise ValueError(f"colors must name classes of the estimator, {labels}; got {label!r}.")
-        if len(rgb) != 3 or not all(isinstance(c, Integral) and 0 <= c <= 255 for c in rgb):
+        parts = tuple(rgb) if isinstance(rgb, Iterable) else ()
+        if len(parts) != 3 or not all(isinstance(c, Integral) and 0 <= c <= 255 for c in parts):
             raise ValueError(
                 f"colors[{label!r}] must be (red, green, blue), each an integer from 0 to 255; got {rgb!r}."
             )

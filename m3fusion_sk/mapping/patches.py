@@ -1,11 +1,10 @@
 """Reading image patches: one block for all patches of a read, continued by reflection at the edges."""
 
-from numbers import Integral
-
 import numpy as np
 
 from ..patchview import PatchView
 from ..sources import PatchSpec
+from .grid import as_sides
 from .stack import Stack
 
 __all__ = ["PatchReader"]
@@ -16,7 +15,7 @@ class PatchReader:
 
     def __init__(self, name, raster):
         self.stack = Stack.open(name, raster.path, raster.bands, raster.nodata)
-        self.size = _as_size(name, raster.size)
+        self.size = as_sides(raster.size, f"size of source {name!r}")
         self.spec = PatchSpec(self.stack.n_bands, *self.size)
         self.grid, self.dtype, self.paths = self.stack.grid, self.stack.dtype, self.stack.paths
 
@@ -61,16 +60,3 @@ def _reflect(positions, n):
         return np.zeros_like(positions)
     positions = positions % (2 * (n - 1))
     return np.minimum(positions, 2 * (n - 1) - positions)
-
-
-def _as_size(name, size):
-    pair = (size, size) if isinstance(size, Integral) else size
-    if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(map(_is_count, pair)):
-        raise ValueError(
-            f"size of source {name!r} must be a positive number of pixels, or (height, width); got {size!r}."
-        )
-    return int(pair[0]), int(pair[1])
-
-
-def _is_count(n):
-    return isinstance(n, Integral) and not isinstance(n, bool) and n > 0

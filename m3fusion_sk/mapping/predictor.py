@@ -1,14 +1,17 @@
 """Maps of whole scenes, chunk by chunk."""
 
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 
+from .grid import as_sides
 from .legend import NODATA, Legend
+from .scene import Scene
 from .writer import check_path, open_map
 
 __all__ = ["ChunkedPredictor"]
+
+ROWS_AT_ONCE = 16_384  # pixels of a chunk that the estimator gets at once: flattened patches take memory
 
 
 class ChunkedPredictor:
@@ -19,13 +22,19 @@ class ChunkedPredictor:
     estimator : fitted classifier
         Anything with ``predict_proba``, which takes a `MultiSource`, and ``classes_``.
     chunk_size : int or (int, int), default=256
-        Rows and columns of a chunk, in pixels of the target grid. The map does not depend on it.
+        Rows and columns of a chunk, in pixels of the target grid.
     colors : dict of label to (int, int, int), optional
         Red, green and blue (0 to 255) of some or all classes; the others get distinct colours.
 
     See Also
     --------
     Scene.sample : training samples from the same pixels.
+
+    Notes
+    -----
+    The sources are read chunk by chunk, and the pixels with data of a chunk go to ``predict_proba`` in
+    batches of at most 16,384, so that flattened patches take little memory whatever the chunk. The map
+    depends on neither, as long as the estimator predicts each sample by itself.
 
     Examples
     --------
@@ -77,12 +86,16 @@ class ChunkedPredictor:
 
         Raises
         ------
-        FileExistsError
-            If the file exists and `overwrite` is False.
+        TypeError
+            If the scene is no `Scene`, or the estimator no fitted classifier.
+        FileExistsError, IsADirectoryError
+            If the file exists and `overwrite` is False, or a folder has that name.
         ValueError
-            If the estimator's probabilities do not fit its classes, or a parameter is not as described.
+            If the estimator's probabilities are not finite or do not fit its classes, or a parameter is not
+            as described.
         """
-        chunk = _as_chunk(self.chunk_size)
+        _check_scene(scene)
+        chunk = as_sides(self.chunk_size, "chunk_size")
         legend = Legend.of(_classes_of(self.estimator), self.colors)
         _check_not_input(check_path(path, overwrite), scene)
         with open_map(path, scene.grid, legend, overwrite) as writer:
@@ -95,11 +108,21 @@ def predict_codes(scene, estimator, legend, window):
     """Codes of one chunk, shape (height, width): they depend on these four things alone."""
     X, valid = scene.extract(*scene.pixels(window))
     codes = np.full(len(valid), NODATA, legend.codes.dtype)
-    if valid.any():
-        proba = np.asarray(estimator.predict_proba(X if valid.all() else X[valid]))
-        _check_proba(proba, (int(valid.sum()), len(legend.codes)), estimator, window)
-        codes[valid] = legend.codes[proba.argmax(axis=1)]
+    rows = np.flatnonzero(valid)
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        batch = rows[start : start + ROWS_AT_ONCE]
+        proba = np.asarray(estimator.predict_proba(X[batch]))
+        _check_proba(proba, (len(batch), len(legend.codes)), estimator, window)
+        codes[batch] = legend.codes[proba.argmax(axis=1)]
     return codes.reshape(window.height, window.width)
+
+
+def _check_scene(scene):
+    if not isinstance(scene, Scene):
+        raise TypeError(
+            "predict needs a Scene, such as Scene({'s2': SeriesRaster('s2.tif', n_bands=10)}, grid='s2'); "
+            f"got {scene!r:.80}."
+        )
 
 
 def _classes_of(estimator):
@@ -128,14 +151,3 @@ def _check_proba(proba, shape, estimator, window):
 def _check_not_input(path, scene):
     if path.resolve() in {Path(source).resolve() for source in scene.paths}:
         raise ValueError(f"The map must not replace a source of its scene; got {path}. Choose another name.")
-
-
-def _as_chunk(size):
-    pair = (size, size) if isinstance(size, Integral) else size
-    if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(map(_is_count, pair)):
-        raise ValueError(f"chunk_size must be a positive integer or (rows, cols); got {size!r}.")
-    return int(pair[0]), int(pair[1])
-
-
-def _is_count(n):
-    return isinstance(n, Integral) and not isinstance(n, bool) and n > 0

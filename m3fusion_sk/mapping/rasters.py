@@ -24,15 +24,15 @@ class SeriesRaster:
     n_bands : int, optional
         Bands of a date. For one stack it follows from `dates` or from the mask when it is left out.
     dates : sequence of str, datetime64 or date, optional
-        The dates in ascending order, as ISO strings (``"2018-05-01"``) or dates. Gaps are filled linearly
-        in time; without dates, equal steps are assumed.
+        The dates in ascending order, as text (``"2018-05-01"``, ``"20180501"``) or dates. Gaps are filled
+        linearly in time; without dates, equal steps are assumed.
     order : {"date", "band"}, default="date"
-        Order of a stack's bands: date by date, then band, or band by band, then date.
+        Order of one stack's bands: date by date, then band, or band by band, then date.
     mask : path or list of paths, optional
         Raster with one band per date, such as a scene classification. It may have a grid of its own that
         nests in the series': the mask's pixel at the centre of the series' pixel counts. Beyond its
         extent every date is missing.
-    valid : sequence of int, default=(4, 5, 6, 7)
+    valid : collection of int, default=(4, 5, 6, 7)
         Codes of the mask that mean a usable observation. The default is that of Sentinel-2's scene
         classification: vegetation, bare, water, unclassified.
     fill : {"linear", None}, default="linear"
@@ -44,7 +44,8 @@ class SeriesRaster:
     Notes
     -----
     Values have the raster's own integer type where nothing can be missing (integers, no mask, no nodata
-    value), else they are float32. A pixel is nodata if one of its bands has no valid date at all.
+    value), else they are float32. A pixel is nodata if one of its bands has no valid date at all. A file's
+    internal mask is not read, and an alpha band is a band like the others: use `mask` or `nodata`.
 
     Examples
     --------
@@ -89,7 +90,8 @@ class PatchRaster:
     Notes
     -----
     Values keep the image's type. Missing values within a patch read as 0. A pixel is nodata where the
-    patch's centre lies outside the image or misses all its bands.
+    patch's centre lies outside the image or misses all its bands. A file's internal mask is not read, and
+    an alpha band is a band like the others: use `bands` and `nodata`.
 
     Examples
     --------
@@ -126,7 +128,8 @@ class VectorRaster:
 
     Notes
     -----
-    Values keep the raster's type. A pixel is nodata where one of its features is missing.
+    Values keep the raster's type. A pixel is nodata where one of its features is missing. A file's internal
+    mask is not read, and an alpha band is a band like the others: use `bands` and `nodata`.
 
     Examples
     --------

@@ -1,13 +1,13 @@
 """Samples from labelled polygons."""
 
 from dataclasses import dataclass, field
-from numbers import Integral
 from os import PathLike, fspath
 from pathlib import Path
 
 import numpy as np
 
 from ..multisource import MultiSource
+from .grid import is_count
 from .polygons import burn, locate, to_pixels
 
 __all__ = ["Samples", "sample_polygons"]
@@ -24,7 +24,8 @@ class Samples:
     y : array of shape (n_samples,)
         Labels: integers, or text of a plain string type.
     groups : array of shape (n_samples,)
-        The object that each sample comes from.
+        The object that each sample comes from: its value in the field `group`, or else the position of its
+        polygon in the layer, from 0.
     rows, cols : array of int of shape (n_samples,)
         Pixel of each sample in the target grid.
     report : dict of str to int
@@ -51,14 +52,14 @@ class Samples:
 
 def sample_polygons(scene, polygons, label, group, block_size):
     """The samples of `Scene.sample`."""
-    if not isinstance(block_size, Integral) or block_size < 1:
+    if not is_count(block_size):
         raise ValueError(f"block_size must be a positive integer; got {block_size!r}.")
     frame = _load(polygons)
     _check_fields(frame, [label] if group is None else [label, group], polygons)
     report = {"objects": len(frame)}
-    named = frame[label].notna() & (True if group is None else frame[group].notna())
+    named = _has_value(frame[label]) & (True if group is None else _has_value(frame[group]))
     report["missing_label"] = int((~named).sum())
-    frame = frame[named]
+    positions, frame = np.flatnonzero(named), frame[named]
     shapes = to_pixels(frame, scene.grid)
     outside = ~locate(shapes, scene.grid)
     report["outside"] = int(outside.sum())
@@ -68,7 +69,7 @@ def sample_polygons(scene, polygons, label, group, block_size):
     _check_any(report, scene)
     rows, cols, objects = rows[valid], cols[valid], objects[valid]
     labels = _as_labels(frame[label], label)
-    groups = _as_labels(frame.index.to_series() if group is None else frame[group], group)
+    groups = positions if group is None else _as_labels(frame[group], group)
     return Samples(X, labels[objects], groups[objects], rows, cols, report)
 
 
@@ -151,16 +152,27 @@ def _squares(rows, cols, block_size):
     return np.split(order, starts)
 
 
+def _has_value(column):
+    """Where a field holds something: not None, NaN, infinity or empty text."""
+    return ~(column.isna() | column.isin(["", np.inf, -np.inf])).to_numpy(bool)
+
+
 def _as_labels(column, name):
     """Labels of the objects as a plain array: integers or text."""
     values = column.to_numpy()
-    if values.dtype.kind == "f" and (values == np.round(values)).all():
+    if values.dtype.kind == "O":
+        if len({str if isinstance(value, str) else type(value) for value in values}) > 1:
+            raise _wrong_labels(name, values, "text or integers, not both")
+        values = np.array(values.tolist())
+    if values.dtype.kind == "f" and (values == np.round(values)).all() and np.abs(values).max() < 2**53:
         return values.astype(np.int64)  # integers with gaps come as floats
-    if values.dtype.kind != "O":
-        return values
-    if len({str if isinstance(value, str) else type(value) for value in values}) > 1:
-        raise ValueError(
-            f"The field {name!r} must hold text or integers, not both; got {values[:5].tolist()}... Convert "
-            f"it first, for instance with polygons[{name!r}].astype(str)."
-        )
-    return np.array(values.tolist())
+    if values.dtype.kind not in "biuU" or values.ndim != 1:
+        raise _wrong_labels(name, column.to_numpy(), f"text or integers, not {type(column.iloc[0]).__name__}")
+    return values
+
+
+def _wrong_labels(name, values, expected):
+    return ValueError(
+        f"The field {name!r} must hold {expected}; got {values[:5].tolist()}... Convert it first, for "
+        f"instance with polygons[{name!r}].astype(str)."
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from rasterio.windows import Window
 
 from ..multisource import MultiSource
 from .grid import Alignment
@@ -101,7 +102,8 @@ class Scene:
         Parameters
         ----------
         rows, cols : array of int of shape (n_samples,)
-            Rows and columns of the pixels; what lies between them is read too, so ask for neighbours.
+            Rows and columns of the pixels, one at least; what lies between them is read too, so ask for
+            neighbours.
 
         Returns
         -------
@@ -110,7 +112,15 @@ class Scene:
             and vectors, any patch of the neighbourhood in patches.
         valid : array of bool of shape (n_samples,)
             False where a source has no data.
+
+        Raises
+        ------
+        ValueError
+            If `rows` and `cols` are not one position for each of some pixels.
+        OSError
+            If a file cannot be read or has changed since the scene was opened.
         """
+        rows, cols = _check_pixels(rows, cols)
         values, valid = {}, np.ones(len(rows), bool)
         for name, reader in self._readers.items():
             values[name], has_data = reader.read(self._alignments[name], rows, cols)
@@ -132,8 +142,12 @@ class Scene:
 
         Raises
         ------
+        TypeError
+            If it is no window.
         ValueError
             If the window is empty, not of whole pixels or reaches over the grid.
+        OSError
+            If a file cannot be read or has changed since the scene was opened.
         """
         return self.extract(*self.pixels(window))[0]
 
@@ -153,10 +167,11 @@ class Scene:
         polygons : path or GeoDataFrame
             Polygons, in any reference system: they are reprojected to the scene's.
         label : str
-            Field with the class, text or integer. Polygons without a label are dropped.
+            Field with the class, text or integer. Polygons without a label (None, NaN, infinity, empty
+            text) are dropped.
         group : str, optional
             Field that says which samples stay together in a split; by default each polygon is a group of
-            its own, named by its index.
+            its own, named by its position in the layer: 0, 1, ...
         block_size : int, default=256
             Pixels are read in squares of this many pixels. The result does not depend on it.
 
@@ -169,7 +184,8 @@ class Scene:
         Raises
         ------
         ValueError
-            If a field is missing, the layer has no reference system, or no sample is left.
+            If a field is missing or holds neither text nor integers, the layer has no reference system, or
+            no sample is left.
         """
         return sample_polygons(self, polygons, label, group, block_size)
 
@@ -207,7 +223,22 @@ def _check_common(alignments):
         )
 
 
+def _check_pixels(rows, cols):
+    rows, cols = np.asarray(rows), np.asarray(cols)
+    if rows.ndim != 1 or rows.shape != cols.shape or not len(rows):
+        raise ValueError(
+            "rows and cols must be one row and one column for each pixel, of one pixel at least; got shapes "
+            f"{rows.shape} and {cols.shape}."
+        )
+    return rows, cols
+
+
 def _check_window(window, grid):
+    if not isinstance(window, Window):
+        raise TypeError(
+            "A window must be a rasterio.windows.Window, such as Window(col_off=0, row_off=0, width=256, "
+            f"height=256); got {window!r:.80}."
+        )
     bounds = (window.row_off, window.col_off, window.height, window.width)
     row, col, height, width = map(int, bounds)
     whole = (row, col, height, width) == bounds and height > 0 and width > 0

@@ -1,13 +1,14 @@
 """Reading time series, their masks and their gaps."""
 
-from numbers import Integral
+from collections.abc import Iterable
 from os import PathLike
 
 import numpy as np
 
+from ..dates import as_days
 from ..gaps import fill_linear
 from ..sources import SeriesSpec
-from .grid import Alignment
+from .grid import Alignment, is_count
 from .stack import Stack
 from .vectors import read_inside
 
@@ -20,13 +21,16 @@ class SeriesReader:
     def __init__(self, name, raster):
         _check_choice(name, "order", raster.order, ("date", "band"))
         _check_choice(name, "fill", raster.fill, ("linear", None))
+        _check_order(name, raster)
         self.stack = Stack.open(name, raster.path, nodata=raster.nodata)
         self.grid = self.stack.grid
         self.mask = None if raster.mask is None else _Mask(name, raster, self.grid)
-        self.days = None if raster.dates is None else _as_dates(name, raster.dates)
-        self.by_band = raster.order == "band" and _is_one_file(raster)
+        self.by_band = raster.order == "band"
         self.fill = raster.fill
-        self.spec = _infer_spec(name, raster, self)
+        self.spec = _infer_spec(name, raster, self.stack, self.mask)
+        self.days = None
+        if raster.dates is not None:
+            self.days = as_days(raster.dates, self.spec.n_dates, f"dates of source {name!r}")
         self.has_gaps = self.mask is not None or self.stack.may_lack_data
         self.dtype = np.dtype(np.float32) if self.has_gaps else self.stack.dtype
         self.paths = self.stack.paths + (self.mask.stack.paths if self.mask else ())
@@ -84,7 +88,7 @@ class _Mask:
     def __init__(self, name, raster, grid):
         self.stack = Stack.open(name, raster.mask)
         self.alignment = Alignment.between(grid, self.stack.grid)
-        self.codes = np.ravel(raster.valid)
+        self.codes = np.ravel(list(raster.valid) if isinstance(raster.valid, Iterable) else raster.valid)
         if self.codes.dtype.kind not in "iuf" or not self.codes.size:
             raise ValueError(
                 f"valid of source {name!r} must list the codes of {self.stack.paths[0]} that are usable, "
@@ -112,39 +116,33 @@ def _check_choice(name, parameter, value, choices):
         )
 
 
-def _as_dates(name, dates):
-    try:
-        days = np.asarray(dates).astype("datetime64[s]")
-    except (TypeError, ValueError):
-        days = np.zeros(0, "datetime64[s]")
-    if days.ndim != 1 or not len(days) or np.isnat(days).any() or (np.diff(days) < np.timedelta64(0)).any():
+def _check_order(name, raster):
+    if raster.order == "band" and not _is_one_file(raster):
         raise ValueError(
-            f"dates of source {name!r} must be ISO strings or datetime64 in ascending order, one for each "
-            f"date of the series; got {repr(dates)[:200]}. Sort the dates, and the files or bands with them."
+            f"order of source {name!r} must be 'date' where each date has its own file; got 'band', which is "
+            "about the bands of one stack. Leave it out."
         )
-    return days
 
 
-def _infer_spec(name, raster, reader):
+def _infer_spec(name, raster, stack, mask):
     """Numbers of dates and bands, from all that say something about them."""
-    stack = reader.stack
     _check_bands(name, raster, stack)
     counts = {}
     if not _is_one_file(raster):
         counts["files"] = len(stack.paths)
     elif raster.n_bands is not None:
         counts[f"{stack.n_bands} bands / n_bands={raster.n_bands}"] = stack.n_bands // raster.n_bands
-    if reader.days is not None:
-        counts["dates"] = len(reader.days)
-    if reader.mask is not None:
-        counts[f"bands of the mask {reader.mask.stack.paths[0]}"] = reader.mask.stack.n_bands
+    if raster.dates is not None:
+        counts["dates"] = np.size(raster.dates)
+    if mask is not None:
+        counts[f"bands of the mask {mask.stack.paths[0]}"] = mask.stack.n_bands
     n_dates = next(iter(counts.values()), None)
     if n_dates is None:
         raise ValueError(
             f"Source {name!r} must say how the {stack.n_bands} bands of {stack.paths[0]} are shared among "
             "dates. Give n_bands (bands of a date) or dates."
         )
-    if len(set(counts.values())) > 1 or stack.n_bands % n_dates:
+    if len(set(counts.values())) > 1 or not n_dates or stack.n_bands % n_dates:
         raise ValueError(
             f"Source {name!r} must have one number of dates that divides its {stack.n_bands} bands; got "
             f"{', '.join(f'{n} ({what})' for what, n in counts.items())} for {stack.paths[0]}. Correct "
@@ -155,7 +153,7 @@ def _infer_spec(name, raster, reader):
 
 def _check_bands(name, raster, stack):
     """Refuse an n_bands that the files cannot have."""
-    if raster.n_bands is not None and not (isinstance(raster.n_bands, Integral) and raster.n_bands > 0):
+    if raster.n_bands is not None and not is_count(raster.n_bands):
         raise ValueError(f"n_bands of source {name!r} must be a positive integer; got {raster.n_bands!r}.")
     if _is_one_file(raster):
         if raster.n_bands is not None and stack.n_bands % raster.n_bands:

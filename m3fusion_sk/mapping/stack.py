@@ -9,7 +9,7 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from .grid import Grid
+from .grid import Grid, check_crs
 
 __all__ = ["Stack"]
 
@@ -46,6 +46,7 @@ class Stack:
         paths = _as_paths(name, paths)
         files = [_describe(name, path, bands, nodata) for path in paths]
         for path, (grid, *_) in zip(paths, files, strict=True):
+            check_crs(files[0][0], grid)
             if not grid.same_as(files[0][0]):
                 raise ValueError(
                     f"Source {name!r} must have all its files on one grid; {path} has shape {grid.shape} and "
@@ -70,7 +71,7 @@ class Stack:
         values = np.empty((self.n_bands, rows[1] - rows[0], cols[1] - cols[0]), self.dtype)
         start = 0
         for path, bands in zip(self.paths, self.bands, strict=True):
-            values[start : start + len(bands)] = _read(path, bands, window)
+            values[start : start + len(bands)] = _read(path, bands, window, self.grid.shape)
             start += len(bands)
         return values
 
@@ -106,17 +107,18 @@ def _describe(name, path, bands, nodata):
     """Grid, bands, type and nodata value of each band of one file."""
     try:
         with rasterio.open(path) as file:
-            grid, count, dtypes, declared = Grid.of(file), file.count, file.dtypes, file.nodata
+            grid, count, dtypes, declared = Grid.of(file), file.count, file.dtypes, file.nodatavals
     except RasterioError as error:
         raise OSError(
             f"Source {name!r} must be a raster that can be opened; {path} is not: {error}."
         ) from error
     bands = _check_bands(name, path, bands, count)
-    dtype = np.result_type(*(dtypes[band - 1] for band in bands))
+    dtypes = [np.dtype(dtypes[band - 1]) for band in bands]
+    dtype = np.result_type(*dtypes)
     if dtype.kind not in "iuf":
         raise ValueError(f"Source {name!r} must hold real numbers; {path} holds {dtype}. Convert it first.")
-    value = _as_nodata(declared if nodata is None else nodata, dtype)
-    return grid, bands, dtype, (value,) * len(bands)
+    values = [declared[band - 1] if nodata is None else nodata for band in bands]
+    return grid, bands, dtype, tuple(map(_as_nodata, values, dtypes))
 
 
 def _check_bands(name, path, bands, count):
@@ -131,7 +133,7 @@ def _check_bands(name, path, bands, count):
 
 
 def _as_nodata(value, dtype):
-    """The value in the raster's own type, so that comparing converts nothing."""
+    """The value in the band's own type, so that comparing converts nothing."""
     if value is None:
         return None
     if dtype.kind == "f":
@@ -139,12 +141,16 @@ def _as_nodata(value, dtype):
     return int(value) if float(value).is_integer() else float(value)
 
 
-def _read(path, bands, window):
+def _read(path, bands, window, shape):
     try:
         with rasterio.open(path) as file:
+            if file.shape != shape:
+                raise ValueError(f"it has shape {file.shape}, not {shape}")
+            if len({file.dtypes[band - 1] for band in bands}) > 1:  # which cannot be read at once
+                return np.stack([file.read(band, window=window) for band in bands])
             return file.read(bands, window=window)
-    except RasterioError as error:
+    except (RasterioError, IndexError, ValueError) as error:
         raise OSError(
-            f"{path} cannot be read at {window}: {error} The file may be damaged or changed since the scene "
-            "was opened: try gdalinfo -checksum."
+            f"{path} cannot be read at {window}: {str(error).rstrip('.')}. The file may be damaged or "
+            "changed since the scene was opened: try gdalinfo -checksum."
         ) from error

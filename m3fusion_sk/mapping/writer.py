@@ -14,6 +14,7 @@ from .legend import NODATA
 __all__ = ["MapWriter", "open_map"]
 
 BLOCK = 256  # side of the file's tiles
+SIDECARS = ".aux.xml", ".ovr", ".msk"  # statistics, overviews and mask that other programs put beside a file
 
 
 @contextmanager
@@ -21,7 +22,8 @@ def open_map(path, grid, legend, overwrite=False):
     """A `MapWriter` whose file gets its final name when the block ends without an error.
 
     Until then it has a hidden temporary name beside; it is read again and compared before it is renamed,
-    since errors at closing, such as a full disk, are not reported by the library that writes it.
+    since errors at closing, such as a full disk, are not reported by the library that writes it. What lay
+    beside an older map of that name is removed, since it would be taken for the new map's.
     """
     path = check_path(path, overwrite)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -32,6 +34,8 @@ def open_map(path, grid, legend, overwrite=False):
             yield writer
         _verify(part, writer.checksums, path)
         _flush(part)
+        for suffix in SIDECARS:
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -55,6 +59,8 @@ def check_path(path, overwrite):
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The map's folder must exist; {path.parent} does not. Make it first.")
+    if path.is_dir():
+        raise IsADirectoryError(f"The map must be a file; {path} is a folder. Add a name, such as map.tif.")
     if path.exists() and not overwrite:
         raise FileExistsError(
             f"The map {path} exists already. Choose another name, or pass overwrite=True to replace it."
