@@ -20,10 +20,10 @@ demo: $(READY) ## the main job on a made scene: table, maps and figures in demo/
 	$(RUN) examples/map_scene.py demo
 
 test: $(READY) ## all tests
-	SCIPY_ARRAY_API=1 $(RUN) -m pytest -q
+	SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -q
 
 soak: $(READY) ## the same tests with larger counts
-	M3FUSION_SOAK=1 SCIPY_ARRAY_API=1 $(RUN) -m pytest -q -m "soak or not soak"
+	M3FUSION_SOAK=1 SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -q
 
 readme: $(READY) ## run the README's code blocks
 	$(RUN) -m pytest -q tests/test_readme.py

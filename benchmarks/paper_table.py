@@ -49,7 +49,7 @@ def run(name, data, path, epochs):
     return pd.DataFrame(rows)
 
 
-def map_unseen_plot(data, epochs):
+def map_unseen_plot(data, epochs, output):
     """The taxon map of a plot of the first test fold, by the network fitted on the first training fold."""
     folder = data_folder("idtrees_mlbs")
     train, test = next(data.cv.split(data.X, data.y, data.groups))
@@ -58,7 +58,7 @@ def map_unseen_plot(data, epochs):
     plot = plots.value_counts().index[0]
     network = rows_by_source(models(epochs), data.X.names)["network", "all"].fit(data.X[train], data.y[train])
     path = ChunkedPredictor(network).predict(
-        idtrees_scene(folder, plot), OUTPUT / f"idtrees_{plot}.tif", overwrite=True
+        idtrees_scene(folder, plot), output / f"idtrees_{plot}.tif", overwrite=True
     )
     print(f"wrote {path.name}: taxa of plot {plot}, which was not trained on")
 
@@ -70,14 +70,15 @@ def main():
     parser.add_argument(
         "--epochs", type=int, default=None, help="epochs of the network; its default if left out"
     )
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="folder of the rows and maps")
     parser.add_argument("--fresh", action="store_true", help="forget rows of earlier runs")
     arguments = parser.parse_args()
     try:
         data = DATASETS[arguments.data](arguments.splits or SPLITS[arguments.data])
     except DataMissing as error:
         sys.exit(f"{arguments.data}: {error}")
-    OUTPUT.mkdir(exist_ok=True)
-    path = OUTPUT / f"paper_table_{arguments.data}.csv"
+    arguments.output.mkdir(exist_ok=True)
+    path = arguments.output / f"paper_table_{arguments.data}.csv"
     if arguments.fresh:
         path.unlink(missing_ok=True)
     counts = pd.Series(data.y).value_counts().to_dict()
@@ -86,7 +87,7 @@ def main():
     table = run(arguments.data, data, path, arguments.epochs)
     print("\n" + as_text(summarize(table)[COLUMNS]))
     if arguments.data == "idtrees":
-        map_unseen_plot(data, arguments.epochs)
+        map_unseen_plot(data, arguments.epochs, arguments.output)
     print(f"{time.perf_counter() - start:.0f} seconds in this run")
 
 

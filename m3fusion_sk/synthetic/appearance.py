@@ -14,8 +14,8 @@ same however the image is cut into windows: random numbers are drawn for fixed t
   date has no cloud at all.
 - Texture at 2 m. Orchards stand in a square lattice, plantations in rows, each with a spacing and direction
   of its own; forests are clumps of crowns, shrubs are patches; fields, cane, meadows and grass are all fine
-  grain and differ by how green they are that day;
-  towns are roofs and streets, greenhouses long bright roofs, rocks are boulders; water is smooth.
+  grain and differ by how green they are that day; towns are roofs and streets, greenhouses long bright
+  roofs, rocks are boulders; water is smooth. The strength of the texture varies from object to object.
 """
 
 from dataclasses import dataclass
@@ -55,6 +55,7 @@ _OBJECT = {"timing": 0.04, "cover": 0.06, "brightness": 0.09, "color": 0.04}
 _PIXEL = {"brightness": 0.06, "color": 0.03, "date": 0.04}
 _DATE = {"gain": 0.03, "haze": 40.0}
 _GRAIN = 0.06  # of a pixel of 2 m
+_STRENGTH = (0.1, 1.5)  # of the texture of an object: from young or sparse stands to contrasted ones
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,8 @@ class Appearance:
             at = {name: field[rows, cols] for name, field in fields.items()}
             along = turn(rows + window[0], cols + window[1], own["direction"])
             look = _LOOKS[index]
-            texture[rows, cols] = look.contrast * PATTERNS[look.texture](*along, own["spacing"], at)
+            pattern = PATTERNS[look.texture](*along, own["spacing"], at)
+            texture[rows, cols] = look.contrast * own["strength"] * pattern
         return np.maximum(texture, -0.9)
 
 
@@ -237,6 +239,7 @@ def _traits(n, rng):
         "phase": rng.random(n),
         "direction": rng.uniform(0, np.pi, n),
         "spacing": rng.uniform(0.8, 1.25, n),
+        "strength": rng.uniform(*_STRENGTH, n),
     }
 
 

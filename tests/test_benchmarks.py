@@ -1,0 +1,87 @@
+"""The benchmarks run on the real data, small; they skip where M3FUSION_DATA is unset."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+needs_data = pytest.mark.skipif(
+    not os.environ.get("M3FUSION_DATA"), reason="M3FUSION_DATA is unset: the real data are not there"
+)
+
+
+@pytest.fixture(scope="module")
+def datasets():
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        import datasets
+
+        yield datasets
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+def paper_table(*arguments):
+    command = [sys.executable, str(BENCHMARKS / "paper_table.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@needs_data
+def test_idtrees_are_split_by_plot_group_and_vote_by_crown(datasets):
+    data = datasets.idtrees(5)
+    assert data.X.specs["hsi"].shape == (41, 9)
+    assert data.X.specs["rgb"].shape == (3, 25, 25)
+    assert len(np.unique(data.y)) == 10
+    for train, test in data.cv.split(data.X, data.y, data.groups):
+        assert not set(data.groups[train]) & set(data.groups[test])
+        assert not set(data.objects[train]) & set(data.objects[test])
+
+
+@needs_data
+def test_lpis_has_three_series_on_their_own_calendars_without_gaps(datasets):
+    data = datasets.lpis(2)
+    assert {name: spec.shape for name, spec in data.X.specs.items()} == {
+        "s2_10m": (118, 4),
+        "s2_20m": (118, 6),
+        "s1": (159, 2),
+    }
+    assert np.isfinite(np.asarray(data.X)).all()
+    assert set(data.y) == {11, 13, 60}
+
+
+@needs_data
+def test_the_table_of_real_rasters_is_printed_and_not_computed_twice(tmp_path):
+    arguments = ("--data", "lpis", "--splits", 1, "--epochs", 1, "--output", tmp_path)
+    first = paper_table(*arguments)
+    assert first.returncode == 0, first.stderr
+    for row in ("forest  s2_10m", "network s2_20m", "network s1", "network all"):
+        assert row in first.stdout
+    assert first.stdout.count("lpis split 0:") == 8
+    assert paper_table(*arguments).stdout.count("lpis split 0:") == 0
+
+
+@needs_data
+def test_a_plot_that_was_not_trained_on_is_mapped(datasets, tmp_path):
+    from m3fusion_sk import M3FusionClassifier
+    from m3fusion_sk.mapping import ChunkedPredictor
+
+    data = datasets.idtrees(5)
+    scene = datasets.idtrees_scene(datasets.data_folder("idtrees_mlbs"), "MLBS_1")
+    rows = np.flatnonzero(data.groups != "MLBS_1")[::20]
+    network = M3FusionClassifier(hidden_size=8, n_filters=2, max_epochs=1, random_state=0)
+    network.fit(data.X[rows], data.y[rows])
+    with rasterio.open(ChunkedPredictor(network).predict(scene, tmp_path / "taxa.tif")) as taxa:
+        assert taxa.shape == (20, 20)
+        assert taxa.read(1).min() >= 1
+
+
+def test_missing_data_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("M3FUSION_DATA", str(tmp_path))
+    result = paper_table("--data", "idtrees")
+    assert result.returncode != 0
+    assert "no folder 'idtrees_mlbs' in M3FUSION_DATA" in result.stderr
