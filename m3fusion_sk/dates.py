@@ -14,8 +14,8 @@ def as_days(dates, n_dates, what="dates"):
     Parameters
     ----------
     dates : sequence of str, datetime64, datetime or number
-        ``"2018-05-11"``, ``"20180511"`` (as in names of Sentinel products), datetime64, or days as numbers;
-        in ascending order.
+        ``"2018-05-11"``, ``"20180511"`` (as in names of Sentinel products), datetime64, or days as numbers
+        below 1,900; in ascending order.
     n_dates : int
         How many there must be.
     what : str
@@ -58,6 +58,8 @@ def as_days(dates, n_dates, what="dates"):
 
 def _parsed(dates):
     if dates.dtype.kind in "iuf":
+        if dates.size and dates.min() >= 1900:  # no day number, but a year or 20180511
+            raise ValueError("dates as numbers")
         return dates.astype(np.float64)
     if dates.dtype.kind in "OUS":
         dates = np.array([_as_iso(date) for date in dates.ravel()], dtype="datetime64[s]").reshape(

@@ -27,6 +27,8 @@ _SPECS = {spec.kind: spec for spec in KINDS}
 def save(classifier, path):
     """Write a fitted classifier; the file appears as a whole or not at all."""
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The model's folder must exist; {path.parent} does not. Make it first.")
     check_settings(classifier, classifier.sources_)
     auxiliary_weights(classifier.alpha, classifier.sources_)
     weights = safetensors.torch.save(_state(classifier.net_.module_))

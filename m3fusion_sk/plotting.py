@@ -100,6 +100,10 @@ def _read_class_map(path):
     except ImportError as error:
         raise ImportError('Maps need rasterio: pip install "m3fusion_sk[raster]".') from error
     with rasterio.open(path) as dataset:
+        if "CLASS_NAMES" not in dataset.tags():
+            raise ValueError(
+                f"{path} must be a class map that ChunkedPredictor wrote; it has no tag CLASS_NAMES."
+            )
         codes = dataset.read(1)
         names = {int(code): name for code, name in json.loads(dataset.tags()["CLASS_NAMES"]).items()}
         table = dataset.colormap(1)

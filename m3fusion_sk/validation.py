@@ -39,6 +39,7 @@ def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=No
     MultiSource
         With the sources in the order that ``fit`` saw, or in that of `names`.
     """
+    _refuse_containers_of_x(X)
     if not reset and layout is None and not hasattr(estimator, "feature_names_in_"):
         X = _sources_of_table(estimator, X)
     if _is_table(X):
@@ -66,6 +67,16 @@ def _is_table(X):
     if isinstance(X, MultiSource) or (isinstance(X, Mapping) and not issparse(X)):
         return False
     return getattr(getattr(X, "dtype", None), "names", None) is None
+
+
+def _refuse_containers_of_x(X):
+    if hasattr(X, "X") and hasattr(X, "y"):
+        raise TypeError(f"X must be the samples' values; got {X!r:.80}. Pass samples.X and samples.y.")
+    if isinstance(X, list | tuple) and X and all(len(getattr(part, "shape", ())) > 2 for part in X):
+        raise TypeError(
+            f"X must name its sources; got a {type(X).__name__} of {len(X)} arrays. Write "
+            "MultiSource(ts=ts, patch=patch)."
+        )
 
 
 def _as_multisource(X):
@@ -144,7 +155,11 @@ def _check_finite(X, name, allow_nan):
     if not bad:
         return
     found = "infinity" if allow_nan else "NaN or infinity"
-    fill = "" if X.specs[name].kind != "series" else " Fill gaps of a series with GapFiller() before."
+    fill = (
+        " Fill gaps (NaN) of a series with GapFiller() before."
+        if X.specs[name].kind == "series"
+        else " Replace them, or leave these samples out; GapFiller() fills series only."
+    )
     raise ValueError(f"Input X[{name!r}] contains {found} in {bad} of {len(X)} samples.{fill}")
 
 

@@ -487,6 +487,26 @@ def test_what_does_not_fit_the_model_is_refused_with_its_source(samples, fitted,
         fitted.predict(X)
 
 
+def test_samples_as_a_whole_and_unnamed_arrays_are_told_from_x(samples):
+    X, y = samples
+
+    class Samples:
+        pass
+
+    whole = Samples()
+    whole.X, whole.y = X, y
+    with pytest.raises(TypeError, match=r"Pass samples\.X and samples\.y"):
+        M3FusionClassifier(**SMALL).fit(whole, y)
+    with pytest.raises(TypeError, match=r"got a list of 2 arrays. Write MultiSource\(ts=ts, patch=patch\)"):
+        M3FusionClassifier(**SMALL).fit([X["ts"], X["patch"]], y)
+
+
+def test_gaps_of_a_patch_are_not_for_the_gap_filler(samples):
+    X, y = samples
+    with pytest.raises(ValueError, match=r"X\['patch'\] contains NaN.*GapFiller\(\) fills series only"):
+        M3FusionClassifier(**SMALL).fit({"patch": np.where(X["patch"] > 1100, np.nan, X["patch"])}, y)
+
+
 @pytest.mark.parametrize("case", ["lengths", "nan", "masked", "objects", "empty"])
 def test_what_cannot_be_learned_from_is_refused(samples, case):
     X, message = bad_x(samples[0])[case]

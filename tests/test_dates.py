@@ -42,6 +42,8 @@ def test_numbers_are_days_as_they_are():
         (["2018-02-01"], "one date for each of the 2 of the series; got 1"),
         ([[1, 2]], "one date for each of the 2"),
         ([True, False], "dates must be such as"),
+        ([20180131, 20180201], "dates must be such as '2018-05-11', '20180511'"),
+        ([2015, 2016], "dates must be such as"),
     ],
 )
 def test_what_is_no_calendar_is_refused(dates, message):

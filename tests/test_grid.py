@@ -119,9 +119,7 @@ def test_a_flipped_grid_is_an_error():
 
 
 def test_another_reference_system_is_an_error_with_both_files():
-    words = (
-        r"b.tif must have the reference system of grid.tif, EPSG:32631; it has EPSG:32632.*rio warp --like"
-    )
+    words = r"reference system of grid.tif, EPSG:32631; it has EPSG:32632.*rio warp --dst-crs EPSG:32631"
     with pytest.raises(ValueError, match=words):
         Alignment.between(grid(), grid(crs="EPSG:32632", path="b.tif"))
 

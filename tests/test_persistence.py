@@ -104,6 +104,12 @@ def test_parameters_that_cannot_work_are_refused_before_anything_is_written(tmp_
     assert not list(tmp_path.iterdir())
 
 
+def test_the_folder_of_a_model_must_exist(tmp_path):
+    clf = M3FusionClassifier(**SMALL).fit(*make_samples())
+    with pytest.raises(FileNotFoundError, match="The model's folder must exist"):
+        clf.save(tmp_path / "nowhere" / "model.m3f")
+
+
 def test_nothing_is_left_where_saving_fails(tmp_path):
     X, y = make_samples()
     clf = M3FusionClassifier(**SMALL, classes=pd.Index(["crops", "forest", "water"])).fit(X, y)

@@ -51,6 +51,16 @@ def test_a_map_is_drawn_into_given_axes_without_a_legend(class_map):
     assert ax.get_legend() is None
 
 
+def test_a_raster_that_is_no_class_map_is_refused(class_map):
+    with rasterio.open(class_map) as file:
+        profile, codes = file.profile, file.read()
+    class_map.unlink()
+    with rasterio.open(class_map, "w", **profile) as file:
+        file.write(codes)
+    with pytest.raises(ValueError, match=r"map\.tif must be a class map that ChunkedPredictor wrote"):
+        plot_class_map(class_map)
+
+
 def test_confusion_shows_percents_of_the_true_class():
     y = np.array(["a"] * 4 + ["b"] * 2 + ["c"])
     confusion = land_cover_scores(y, np.array(["a", "a", "a", "b", "b", "b", "a"])).confusion

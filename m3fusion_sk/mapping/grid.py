@@ -180,8 +180,8 @@ def check_crs(target, source):
         return
     if target.crs and source.crs:
         advice = (
-            "Rasters are never reprojected here: warp it first, for instance with rio warp --like "
-            f"{target.path}."
+            "Rasters are never reprojected here: warp it first at its own pixel size, for instance with rio "
+            f"warp --dst-crs {_crs_name(target.crs)} --res SIZE --target-aligned-pixels."
         )
     else:
         known, bare = (source, target) if source.crs else (target, source)
@@ -217,7 +217,8 @@ def _check_ratio(target, source):
         raise ValueError(
             f"{source.path} must have pixels that nest in those of {target.path} by an integer ratio, finer "
             f"or coarser; its pixels are {_pixel(source)} and those of the grid {_pixel(target)}: ratio "
-            f"{ratios[1]:.6g} x {ratios[0]:.6g}. Resample it first, for instance with rio warp --res."
+            f"{ratios[1]:.6g} x {ratios[0]:.6g}. Resample it first, for instance with rio warp "
+            "--res SIZE --target-aligned-pixels, where SIZE divides the grid's pixel."
         )
     return (sides[0], 1) if ratios[0] >= 1 else (1, sides[0])
 
@@ -253,7 +254,8 @@ def _check_edges(target, source, misses):
         f"{source.path} must share pixel edges with {target.path}, whose grid is mapped; it is offset by "
         f"{_signed(left)} columns and {_signed(top)} rows where they begin to overlap, {_signed(right)} and "
         f"{_signed(bottom)} where they end, in pixels of {finer:.6g} (allowed: {TOLERANCE}). Warp it "
-        "onto the grid first, for instance with rio warp."
+        "first, with rio warp --res SIZE --target-aligned-pixels or, where the grid does not start at a "
+        "multiple of SIZE, with --bounds that lie on the grid."
     )
 
 

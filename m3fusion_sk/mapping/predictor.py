@@ -126,6 +126,11 @@ def _check_scene(scene):
 
 
 def _classes_of(estimator):
+    if hasattr(estimator, "classes_") and not hasattr(estimator, "predict_proba"):
+        raise TypeError(
+            f"ChunkedPredictor needs a classifier with predict_proba; {type(estimator).__name__} has none. "
+            "Use one that has, or wrap it in CalibratedClassifierCV."
+        )
     lacking = [name for name in ("predict_proba", "classes_") if not hasattr(estimator, name)]
     if lacking or np.ndim(estimator.classes_) != 1 or not len(estimator.classes_):
         raise TypeError(
