@@ -26,7 +26,7 @@ soak: $(READY) ## the same tests with larger counts
 	M3FUSION_SOAK=1 SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -q
 
 readme: $(READY) ## run the README's code blocks
-	$(RUN) -m pytest -q tests/test_readme.py
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q tests/test_readme.py
 
 lint: $(READY) ## style and mistakes that can be seen without running
 	$(RUN) -m ruff check .
