@@ -1,8 +1,11 @@
 """Gaps in time series, filled linearly in time."""
 
+import math
+
 import numpy as np
 
 from .dates import as_days
+from .rows import row_blocks
 
 __all__ = ["fill_linear"]
 
@@ -50,10 +53,9 @@ def fill_linear(values, missing, days=None):
     days = as_days(np.arange(values.shape[1]) if days is None else days, values.shape[1], "days")
     wide = values.dtype.kind == "f" and values.dtype.itemsize >= 8
     filled = values.astype(np.float64 if wide else np.float32)
-    step = max(1, _VALUES_AT_ONCE // max(1, values[0].size if len(values) else 1))
-    for start in range(0, len(values), step):
-        block = filled[start : start + step]
-        _fill_block(block, _with_not_finite(block, missing[start : start + step]), days)
+    for rows in row_blocks(len(values), math.prod(values.shape[1:]), _VALUES_AT_ONCE):
+        block = filled[rows]
+        _fill_block(block, _with_not_finite(block, missing[rows]), days)
     return filled
 
 
