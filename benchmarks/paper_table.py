@@ -33,13 +33,13 @@ def models(epochs):
     }
 
 
-def run(name, data, path, epochs):
+def run(name, data, path, candidates):
     """Score every row that is not in `path` yet."""
     done = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["split", "model", "sources"])
     known = set(zip(done["split"], done["model"], done["sources"], strict=True))
     rows = done.to_dict("records")
     for split, (train, test) in enumerate(data.cv.split(data.X, data.y, data.groups)):
-        for (model, sources), pipeline in rows_by_source(models(epochs), data.X.names).items():
+        for (model, sources), pipeline in rows_by_source(candidates, data.X.names).items():
             if (split, model, sources) in known:
                 continue
             _, scores, seconds = score_row(pipeline, data.X, data.y, data.objects, train, test)
@@ -70,6 +70,7 @@ def main():
     parser.add_argument(
         "--epochs", type=int, default=None, help="epochs of the network; its default if left out"
     )
+    parser.add_argument("--models", nargs="+", choices=["forest", "network"], default=["forest", "network"])
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder of the rows and maps")
     parser.add_argument("--fresh", action="store_true", help="forget rows of earlier runs")
     arguments = parser.parse_args()
@@ -84,9 +85,10 @@ def main():
     counts = pd.Series(data.y).value_counts().to_dict()
     print(f"{data.X}\n{len(np.unique(data.objects))} objects; {data.note}\n{counts}\n", flush=True)
     start = time.perf_counter()
-    table = run(arguments.data, data, path, arguments.epochs)
+    candidates = {name: models(arguments.epochs)[name] for name in arguments.models}
+    table = run(arguments.data, data, path, candidates)
     print("\n" + as_text(summarize(table)[COLUMNS]))
-    if arguments.data == "idtrees":
+    if arguments.data == "idtrees" and "network" in candidates:
         map_unseen_plot(data, arguments.epochs, arguments.output)
     print(f"{time.perf_counter() - start:.0f} seconds in this run")
 
