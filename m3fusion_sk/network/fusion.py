@@ -30,42 +30,23 @@ class FusionNetwork(nn.Module):
     Selected Topics in Applied Earth Observations and Remote Sensing 11(12), 4939-4949.
     """
 
-    def __init__(
-        self,
-        sources,
-        scalers,
-        n_classes,
-        *,
-        hidden_size,
-        n_filters,
-        series_encoder,
-        date_embedding,
-        linear_path,
-        stem,
-        dropout,
-        feature_norm,
-        augment,
-    ):
+    def __init__(self, sources, scalers, n_classes, **shaping):
         super().__init__()
-        self.sources = dict(sources)
-        self.settings = {
-            "hidden_size": hidden_size,
-            "n_filters": n_filters,
-            "series_encoder": series_encoder,
-            "date_embedding": date_embedding,
-            "linear_path": linear_path,
-            "stem": stem,
-            "dropout": dropout,
-            "feature_norm": feature_norm,
-            "augment": augment,
-        }
+        self.sources, self.settings = dict(sources), shaping
         make = {
             SeriesSpec: lambda spec: SeriesEncoder(
-                spec, hidden_size, date_embedding, series_encoder, linear_path
+                spec,
+                shaping["hidden_size"],
+                shaping["date_embedding"],
+                shaping["series_encoder"],
+                shaping["linear_path"],
             ),
-            PatchSpec: lambda spec: PatchEncoder(spec, n_filters, stem, augment),
+            PatchSpec: lambda spec: PatchEncoder(
+                spec, shaping["n_filters"], shaping["stem"], shaping["augment"]
+            ),
             VectorSpec: VectorEncoder,
         }
+        feature_norm, dropout = shaping["feature_norm"], shaping["dropout"]
         self.scalers = nn.ModuleList(scalers[name] for name in sources)
         self.encoders = nn.ModuleList(make[type(spec)](spec) for spec in sources.values())
         sizes = [encoder.n_outputs for encoder in self.encoders]
