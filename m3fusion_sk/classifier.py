@@ -1,22 +1,23 @@
 """The scikit-learn face of the fusion network."""
 
-from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from types import SimpleNamespace
 
-from . import persistence
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+
+from .fitted import FittedFusion
 from .holdout import hold_out
-from .network import inference
-from .network.build import resolve_device
-from .settings import auxiliary_weights, check_settings
-from .targets import encode_targets
-from .training import train, warn_about_end
+from .progress import CallbackSupportMixin
+from .settings import check_n_samples, check_settings, check_unchanged
+from .targets import encode_targets, named_classes
+from .training import Run, learn
 from .validation import check_sources
 
 _LARGEST_SEED = 2**31 - 1
 
 
-class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
+class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     """Land cover classifier that fuses series, patches and vectors in one network.
 
     Each source has its encoder: a gated recurrence with attention over the dates for a series, a
@@ -84,7 +85,10 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clas
     verbose : int, default=0
         1 shows a progress bar with the losses of each head.
     callbacks : list, optional
-        Further skorch callbacks.
+        Further skorch callbacks. Those of scikit-learn 1.9 and newer are set by ``set_callbacks``.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the network that is there, for `max_epochs` more epochs, instead of
+        building a new one. The scaling of the inputs, the classes and what is held out stay as they were.
 
     Attributes
     ----------
@@ -166,6 +170,7 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clas
         random_state=None,
         verbose=0,
         callbacks=None,
+        warm_start=False,
     ):
         self.alpha = alpha
         self.hidden_size = hidden_size
@@ -195,6 +200,7 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clas
         self.random_state = random_state
         self.verbose = verbose
         self.callbacks = callbacks
+        self.warm_start = warm_start
 
     def fit(self, X, y, sample_weight=None, groups=None):
         """Train the network.
@@ -220,97 +226,76 @@ class M3FusionClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clas
         ValueError
             If X, y, the weights or a parameter are not as described; the message says which and why.
         """
-        vars(self).pop("net_", None)  # a fit that fails leaves no model behind
-        X = check_sources(self, X, reset=True, layout=self.layout)
-        check_settings(self, self.sources_)
-        alpha = auxiliary_weights(self.alpha, self.sources_)
-        targets = encode_targets(self, X, y, sample_weight)
-        seed = check_random_state(self.random_state).randint(_LARGEST_SEED)
+        before = vars(self).get("net_") if self.warm_start else None
+        if before is None:
+            vars(self).pop("net_", None)  # a fit that fails leaves no model behind
+        X = self._check_samples(X, before)
+        classes = named_classes(self, self.classes, before)
+        targets = encode_targets(self, X, y, sample_weight, classes)
+        seed = self._seed(before)
         sides = hold_out(self, targets, groups, len(X), seed)
-        net = train(self, X[targets.rows], targets, sides, alpha, resolve_device(self.device), seed)
-        self.history_ = net.epochs()
-        self.n_iter_ = len(self.history_)
-        self.classes_ = targets.classes
-        warn_about_end(self, net, self.history_)
-        self.net_ = net
-        return self
+        return learn(self, Run("fit", self, X[targets.rows], targets, sides, seed, before))
 
-    def predict(self, X):
-        """The most probable class of each sample, as an array of shape (n_samples,)."""
-        check_is_fitted(self, "net_")
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train the network for one epoch on these samples, going on from where it is.
 
-    def predict_proba(self, X):
-        """Probabilities of the fusion head.
+        The first call builds the network and learns the scaling of the inputs from its samples: give it
+        samples of all kinds. Later calls keep the state of the optimizer; the learning rate is `lr`
+        throughout, and nothing is held out. So n calls with the same samples are `fit` with
+        ``max_epochs=n, schedule="constant", early_stopping=False``.
 
         Parameters
         ----------
         X : MultiSource, dict of str to array, DataFrame or array
-            Samples with the sources that `fit` saw.
+            Samples, as in `fit`; in later calls with the same sources.
+        y : array of shape (n_samples,)
+            Labels; not all classes need be there.
+        classes : array of shape (n_classes,), optional
+            All classes of this and of later calls; needed in the first call, unless the parameter
+            `classes` names them.
+        sample_weight : array of shape (n_samples,), optional
+            As in `fit`. With ``class_weight="balanced"``, classes are balanced within each call.
 
         Returns
         -------
-        array of shape (n_samples, n_classes)
-            Columns in the order of ``classes_``.
-        """
-        return self._run(inference.proba, X)
-
-    def predict_proba_by_source(self, X):
-        """Probabilities of the auxiliary heads: {source name: array of shape (n_samples, n_classes)}.
-
-        A model with a single source has one head only; its probabilities are given.
-        """
-        return self._run(inference.proba_by_source, X)
-
-    def attention(self, X):
-        """Weight of each date: {series name: array of shape (n_samples, n_dates)}; rows sum to 1."""
-        return self._run(inference.attention, X)
-
-    def transform(self, X):
-        """The features of all sources side by side, an array of shape (n_samples, n_fused)."""
-        return self._run(inference.features, X)
-
-    def _run(self, compute, X):
-        check_is_fitted(self, "net_")
-        X = check_sources(self, X, reset=False, layout=self.layout)
-        return inference.run(self.net_.module_, X, compute)
-
-    @property
-    def _n_features_out(self):
-        return self.net_.module_.fusion_head.in_features
-
-    def save(self, path):
-        """Write the fitted classifier to one file of JSON and safetensors.
-
-        ``random_state``, ``device``, ``verbose`` and ``callbacks`` belong to the session and are not saved.
-
-        Parameters
-        ----------
-        path : str or path-like
-            Commonly ``*.m3f``. An existing file is replaced, at once and as a whole.
-        """
-        check_is_fitted(self, "net_")
-        persistence.save(self, path)
-
-    @classmethod
-    def load(cls, path):
-        """Read a classifier that `save` wrote; nothing is unpickled, no code in the file is run.
-
-        Parameters
-        ----------
-        path : str or path-like
-
-        Returns
-        -------
-        M3FusionClassifier
-            Fitted, with the same predictions.
+        self
 
         Raises
         ------
         ValueError
-            If the file is not such a file, is damaged, or was written by a newer format.
+            If X, y, the weights, the classes or a parameter are not as described, or differ from those of
+            the calls before.
         """
-        return persistence.load(cls, path)
+        before = vars(self).get("net_")
+        X = self._check_samples(X, before)
+        classes = named_classes(self, self.classes if classes is None else classes, before, needed=True)
+        targets = encode_targets(self, X, y, sample_weight, classes, n_present=1)
+        one = {**self.get_params(deep=False), "max_epochs": 1, "schedule": "constant"}
+        rows = np.arange(len(targets.rows))
+        check_n_samples(self, self.sources_, len(rows))
+        run = Run(
+            "partial_fit",
+            SimpleNamespace(**one),
+            X[targets.rows],
+            targets,
+            (rows, rows[:0]),
+            self._seed(before),
+            before,
+        )
+        return learn(self, run)
+
+    def _check_samples(self, X, before):
+        X = check_sources(self, X, reset=before is None, layout=self.layout)
+        check_settings(self, self.sources_)
+        if before is not None:
+            check_unchanged(self, before.module_)
+        return X
+
+    def _seed(self, before):
+        """The seed of a run: a net that goes on keeps its own, and so what is held out."""
+        if before is not None and before.seed is not None:
+            return before.seed
+        return check_random_state(self.random_state).randint(_LARGEST_SEED)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import zipfile
 from dataclasses import astuple
 from pathlib import Path
@@ -17,6 +16,7 @@ from .network.build import empty_network, resolve_device
 from .network.net import make_net
 from .settings import auxiliary_weights, check_settings
 from .sources import KINDS
+from .wholefile import whole_file
 
 FORMAT = 1
 _MODEL, _WEIGHTS = "model.json", "weights.safetensors"
@@ -26,9 +26,6 @@ _SPECS = {spec.kind: spec for spec in KINDS}
 
 def save(classifier, path):
     """Write a fitted classifier; the file appears as a whole or not at all."""
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"The model's folder must exist; {path.parent} does not. Make it first.")
     check_settings(classifier, classifier.sources_)
     auxiliary_weights(classifier.alpha, classifier.sources_)
     weights = safetensors.torch.save(_state(classifier.net_.module_))
@@ -38,21 +35,9 @@ def save(classifier, path):
         raise ValueError(
             f"save needs labels and parameters that JSON can hold: strings, numbers, booleans; got {error}."
         ) from error
-    partial = path.with_name(path.name + ".partial")
-    try:
-        _write(partial, {_MODEL: model, _WEIGHTS: weights})
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _write(path, members):
-    with open(path, "wb") as file:
-        with zipfile.ZipFile(file, "w") as archive:
-            for name, content in members.items():
-                archive.writestr(zipfile.ZipInfo(name), content)  # a fixed date: equal models, equal files
-        file.flush()
-        os.fsync(file.fileno())
+    with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, content in {_MODEL: model, _WEIGHTS: weights}.items():
+            archive.writestr(zipfile.ZipInfo(name), content)  # a fixed date: equal models, equal files
 
 
 def _state(network):

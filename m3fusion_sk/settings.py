@@ -17,7 +17,7 @@ CHOICES = {
     "dtype": ("float32", "float64", "bfloat16"),
 }
 COUNTS = ("hidden_size", "n_filters", "batch_size", "max_epochs", "patience")
-FLAGS = ("feature_norm", "augment", "early_stopping")
+FLAGS = ("feature_norm", "augment", "early_stopping", "warm_start")
 
 
 def paper_settings():
@@ -61,6 +61,7 @@ def paper_settings():
         "max_epochs": 400,
         "weight_decay": 0.0,
         "early_stopping": False,
+        "warm_start": False,
         "dtype": "float32",
     }
 
@@ -87,6 +88,17 @@ def check_settings(settings, sources):
     _check(settings, "validation_fraction", settings.validation_fraction > 0, "between 0 and 1")
     _check_patch_sizes(settings.stem, sources)
     _check_batch_size(settings, sources)
+
+
+def check_unchanged(settings, network):
+    """Refuse parameters that shape a network where a built one goes on learning."""
+    dtype = str(network.fusion_head.weight.dtype)[len("torch.") :]
+    same = (settings.dtype == "float64") == (dtype == "float64")
+    _check(settings, "dtype", same, f"{dtype!r}, in which the network is; to change it fit anew")
+    for name, built in network.settings.items():
+        _check(
+            settings, name, getattr(settings, name) == built, f"{built!r}, as built; to change it fit anew"
+        )
 
 
 def auxiliary_weights(alpha, sources):
@@ -135,6 +147,15 @@ def _check_batch_size(settings, sources):
         raise ValueError(
             "batch_size must be at least 2 for batch normalisation (patches, series_encoder='conv', "
             f"feature_norm=True); got {settings.batch_size}."
+        )
+
+
+def check_n_samples(settings, sources, n_samples):
+    """Refuse to train on a single sample where batches are normalised."""
+    if n_samples < 2 and any(_is_normalised(settings, spec) for spec in sources.values()):
+        raise ValueError(
+            "X must have at least 2 samples with a weight for batch normalisation (patches, "
+            f"series_encoder='conv', feature_norm=True); got {n_samples}. Gather more for each call."
         )
 
 

@@ -22,13 +22,16 @@ class Targets(NamedTuple):
     loss_weight: np.ndarray
 
 
-def encode_targets(estimator, X, y, sample_weight):
-    """Check y and the weights against X, and encode them."""
+def encode_targets(estimator, X, y, sample_weight, classes, n_present=2):
+    """Check y and the weights against X, and encode them by `classes`: by those of y, if None.
+
+    At least `n_present` classes must be there.
+    """
     y = check_labels(estimator, X, y)
     weights = check_weights(sample_weight, len(X))
     rows = np.flatnonzero(weights)
     y, weights = y[rows], weights[rows]
-    classes = check_classes(y, estimator.classes)
+    classes = check_classes(y, classes, n_present)
     codes = np.searchsorted(classes, y)
     factors = class_factors(estimator.class_weight, classes, codes, weights)[codes]
     kept = factors > 0  # a class of weight 0 keeps its column and trains nothing
@@ -66,17 +69,36 @@ def check_weights(sample_weight, n_samples):
     return weights
 
 
-def check_classes(y, classes):
+def named_classes(estimator, classes, before, needed=False):
+    """The classes that are known before y is looked at: from a net of before, or as named, or None."""
+    classes = None if classes is None else np.unique(np.asarray(classes))
+    if before is not None:
+        if classes is not None and not np.array_equal(classes, estimator.classes_):
+            raise ValueError(
+                f"classes must stay those of the fit that goes on, {estimator.classes_.tolist()}; got "
+                f"{classes.tolist()}. For others fit anew, with warm_start=False."
+            )
+        return estimator.classes_
+    if needed and classes is None:
+        raise ValueError(
+            "classes must be passed on the first call to partial_fit, since later samples may bring classes "
+            "that y lacks; got None. Write partial_fit(X, y, classes=np.unique(all_labels))."
+        )
+    if classes is not None and len(classes) < 2:
+        raise ValueError(f"classes must name at least two classes; got {classes.tolist()}.")
+    return classes
+
+
+def check_classes(y, classes, n_present):
     """Sorted classes, which must hold every label of y."""
     present = np.unique(y)
-    if len(present) < 2:
+    if len(present) < n_present:
         raise ValueError(
             "y must have at least two classes among samples with a weight; got one class: "
             f"{present.tolist()}."
         )
     if classes is None:
         return present
-    classes = np.unique(np.asarray(classes))
     unknown = np.setdiff1d(present, classes)
     if len(unknown):
         raise ValueError(

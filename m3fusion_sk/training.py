@@ -1,6 +1,7 @@
-"""One training run: from checked samples and targets to a finished net."""
+"""One training run: from checked samples and targets to a net and what it leaves on the classifier."""
 
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -8,16 +9,20 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .network import inference
 from .network.batches import Batches
-from .network.build import build_network
-from .network.net import make_net
+from .network.build import build_network, resolve_device
+from .network.net import FusionNet, make_net
+from .progress import FitTask, with_callbacks
+from .settings import auxiliary_weights
+from .targets import Targets
 
 
-def train(settings, X, targets, sides, alpha, device, seed):
-    """Build and train a network.
+class Run(NamedTuple):
+    """What to train on, and from where.
 
     Parameters
     ----------
-    settings : M3FusionClassifier
+    method : {"fit", "partial_fit"}
+    settings : M3FusionClassifier or namespace
         Read for its parameters.
     X : MultiSource
         Samples that have a weight.
@@ -25,43 +30,131 @@ def train(settings, X, targets, sides, alpha, device, seed):
         Their codes and weights.
     sides : (array of int, array of int)
         Rows to train on, and rows to watch or none.
-    alpha : dict of str to float
-    device : str
     seed : int
         Of initial weights, order and dropout; torch's global generators are left as they were.
+    before : FusionNet, optional
+        A net of an earlier run, whose network goes on learning.
     """
-    with torch.random.fork_rng(devices=[device] if torch.device(device).type == "cuda" else []):
-        torch.manual_seed(seed)
-        rows, held_out = sides
-        network = build_network(settings, X[rows], len(targets.classes), targets.sample_weight[rows])
-        dtype = next(network.parameters()).dtype
 
-        def batches(rows, size, seed=None):
-            return Batches(X[rows], targets.codes[rows], targets.loss_weight[rows], size, dtype, seed)
-
-        pair = (
-            batches(rows, settings.batch_size, seed),
-            batches(held_out, inference.BATCH_SIZE) if len(held_out) else None,
-        )
-        return make_net(network, alpha, settings, pair, device).fit(pair).finish()
+    method: str
+    settings: object
+    X: object
+    targets: Targets
+    sides: tuple
+    seed: int
+    before: FusionNet | None
 
 
-def warn_about_end(settings, net, history):
-    """Say so where training ended in another way than it should."""
-    if net.interrupted and not history:
+@with_callbacks
+def learn(classifier, run):
+    """Train, and set the fitted attributes; training that fails leaves no ``net_`` behind."""
+    past = [] if run.before is None else classifier.history_
+    vars(classifier).pop("net_", None)
+    task = FitTask(classifier, run.method, _training_samples(run), run.targets.classes, _n_epochs(run))
+    net = train(run, auxiliary_weights(run.settings.alpha, classifier.sources_), task, len(past))
+    new = net.epochs(first=len(past) + 1)
+    if net.interrupted and not new and run.before is None:
         raise KeyboardInterrupt("fit was interrupted before the end of its first epoch")
+    classifier.history_ = past + new
+    classifier.n_iter_ = len(classifier.history_)
+    classifier.classes_ = run.targets.classes
+    classifier.net_ = net
+    task.end(net.module_)
+    _tell_about_the_end(run, net, new)
+    return classifier
+
+
+def train(run, alpha, task, n_past=0):
+    """Build a network, or take the one of before and its `n_past` epochs, and train it."""
+    device = resolve_device(run.settings.device)
+    seed = run.seed + n_past  # so that a run that goes on does not repeat the orders of the one before
+    with torch.random.fork_rng(devices=_gpus(device)):
+        torch.manual_seed(seed)
+        network = _network(run)
+        pair = _batches(run, next(network.parameters()).dtype, seed)
+        net = make_net(network, alpha, run.settings, pair, device, task).initialize()
+        net.seed = run.seed
+        if run.before is not None and run.before.position is not None:
+            net.go_on_from(run.before)
+            pair[0].resume(run.before.position.order)
+            _set_noise(run.before.position.noise, device)
+        net.partial_fit(pair)
+        goes_on = run.method == "partial_fit"
+        position = Position(pair[0].position(), _noise(device)) if goes_on else None
+        return net.finish(position)
+
+
+class Position(NamedTuple):
+    """The states of the random generators, of order and of dropout, where `partial_fit` left off."""
+
+    order: torch.Tensor | None
+    noise: tuple
+
+
+def _n_epochs(run):
+    return int(run.settings.max_epochs)
+
+
+def _network(run):
+    if run.before is not None:
+        return run.before.module_
+    rows, targets = run.sides[0], run.targets
+    return build_network(run.settings, run.X[rows], len(targets.classes), targets.sample_weight[rows])
+
+
+def _batches(run, dtype, seed):
+    rows, held_out = run.sides
+
+    def batches(rows, size, seed=None):
+        targets = run.targets
+        return Batches(run.X[rows], targets.codes[rows], targets.loss_weight[rows], size, dtype, seed)
+
+    return (
+        batches(rows, run.settings.batch_size, seed),
+        batches(held_out, inference.BATCH_SIZE) if len(held_out) else None,
+    )
+
+
+def _gpus(device):
+    return [device] if torch.device(device).type == "cuda" else []
+
+
+def _noise(device):
+    return (torch.get_rng_state(), *(torch.cuda.get_rng_state(gpu) for gpu in _gpus(device)))
+
+
+def _set_noise(states, device):
+    torch.set_rng_state(states[0])
+    for state, gpu in zip(states[1:], _gpus(device), strict=False):  # the device may be another one now
+        torch.cuda.set_rng_state(state, gpu)
+
+
+def _training_samples(run):
+    """What callbacks of scikit-learn get to see."""
+    rows, targets = run.sides[0], run.targets
+    weights = targets.sample_weight[rows]
+    return {
+        "X": run.X[rows],
+        "y": targets.classes[targets.codes[rows]],
+        "metadata": None if (weights == 1).all() else {"sample_weight": weights},
+    }
+
+
+def _tell_about_the_end(run, net, history):
+    """Say so where training ended in another way than it should."""
+    if net.interrupted and run.method == "partial_fit":
+        raise KeyboardInterrupt("partial_fit was interrupted; what it learned is kept")  # out of loops too
     if net.interrupted:
         warnings.warn(
-            f"fit was interrupted after epoch {len(history)} of {settings.max_epochs}; what it learned "
-            "is kept.",
+            f"fit was interrupted after epoch {len(history)} of {_n_epochs(run)}; what it learned is kept.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-    last = history[-1]["train_loss"]
+    last = history[-1]["train_loss"] if history else 0.0
     if not np.isfinite(last):
         warnings.warn(
-            f"Training diverged: the loss of epoch {len(history)} is {last}. Lower lr={settings.lr}, or look "
-            "for extreme values in X.",
+            f"Training diverged: the loss of epoch {len(history)} is {last}. Lower lr={run.settings.lr}, or "
+            "look for extreme values in X.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

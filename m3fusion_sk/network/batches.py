@@ -31,6 +31,15 @@ class Batches:
     def __len__(self):
         return len(self.cuts)
 
+    def position(self):
+        """The state of the generator of orders; None where the order is kept."""
+        return None if self.generator is None else self.generator.get_state()
+
+    def resume(self, position):
+        """Draw orders from a state on that `position` gave, of other batches too."""
+        if position is not None and self.generator is not None:
+            self.generator.set_state(position)
+
     def __iter__(self):
         order = None
         if self.generator is not None:

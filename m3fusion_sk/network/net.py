@@ -21,6 +21,8 @@ class FusionNet(NeuralNet):
 
     autocast = False
     interrupted = False
+    seed = None  # of the run that trained it
+    position = None  # where `partial_fit` left off
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train; early stopping ends it quietly, a keyboard interrupt is remembered in `interrupted`."""
@@ -50,21 +52,33 @@ class FusionNet(NeuralNet):
         self._record(fused, auxiliary, "train" if training else "valid")
         return self.criterion_.total(fused, auxiliary)
 
-    def finish(self):
-        """Ready for prediction, and for storage: without the optimizer's state and a second network."""
+    def go_on_from(self, before):
+        """Take over the optimizer's state, not its settings, of a net that trained the same network."""
+        state = before.optimizer_.state_dict()["state"]
+        self.optimizer_.load_state_dict({**self.optimizer_.state_dict(), "state": state})
+
+    def finish(self, position=None):
+        """Ready for prediction, and for storage: without a second network, and without what only trains.
+
+        With a `position` to go on from, the optimizer keeps its state.
+        """
         self.module_.eval()
-        self.optimizer_.state.clear()
+        self.position = position
+        if position is None:
+            self.optimizer_.state.clear()
         self.module = type(self.module_)
+        for name, part in [("callbacks_", self.callbacks_), ("callbacks", self.callbacks)]:
+            setattr(self, name, [(key, call) for key, call in part if not isinstance(call, EpochTask)])
         for _, callback in self.callbacks_:
             vars(callback).pop("lr_scheduler_", None)  # which holds the optimizer, and so the weights
         return self
 
-    def epochs(self):
+    def epochs(self, first=1):
         """The history as plain numbers: one dict of losses and duration for each epoch."""
         complete = [row for row in self.history if "dur" in row]
         return [
-            {"epoch": row["epoch"], "dur": row["dur"], **{k: float(row[k]) for k in losses_of(row)}}
-            for row in complete
+            {"epoch": epoch, "dur": row["dur"], **{k: float(row[k]) for k in losses_of(row)}}
+            for epoch, row in enumerate(complete, start=first)
         ]
 
     def _record(self, fused, auxiliary, prefix):
@@ -103,6 +117,20 @@ class EpochBar(Callback):
         self.bar_ = None
 
 
+class EpochTask(Callback):
+    """Tells a task about its epochs, and ends training where it asks for that."""
+
+    def __init__(self, task):
+        self.task = task
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.task.begin_epoch()
+
+    def on_epoch_end(self, net, **kwargs):
+        if self.task.end_epoch(net.module_):
+            raise StoppedEarly
+
+
 class Patience(EarlyStopping):
     """skorch's early stopping, told apart from the user's keyboard interrupt."""
 
@@ -114,7 +142,7 @@ class Patience(EarlyStopping):
 
 
 class StoppedEarly(KeyboardInterrupt):
-    """The held-out loss has not improved for `patience` epochs."""
+    """The held-out loss has not improved for `patience` epochs, or a callback wants no more."""
 
 
 def losses_of(row):
@@ -125,7 +153,7 @@ def losses_of(row):
     return [name for name in row if f"{name}_best" in row]
 
 
-def make_net(network, alpha, settings, batches, device):
+def make_net(network, alpha, settings, batches, device, task=None):
     """The net for one call of ``fit``.
 
     Parameters
@@ -136,6 +164,8 @@ def make_net(network, alpha, settings, batches, device):
         Read for its training parameters.
     batches : (Batches, Batches or None)
     device : str
+    task : FitTask, optional
+        Told about each epoch.
     """
     names = list(alpha) if len(alpha) > 1 else []
     net = FusionNet(
@@ -150,13 +180,13 @@ def make_net(network, alpha, settings, batches, device):
         train_split=None,
         verbose=0,
         callbacks__print_log=None,
-        callbacks=list(_callbacks(names, settings, batches)),
+        callbacks=list(_callbacks(names, settings, batches, task)),
     )
     net.autocast = settings.dtype == "bfloat16"
     return net
 
 
-def _callbacks(names, settings, batches):
+def _callbacks(names, settings, batches, task):
     train, valid = batches
     for prefix in ["train"] if valid is None else ["train", "valid"]:
         for head in ["fusion", *(f"aux_{name}" for name in names)]:
@@ -169,6 +199,8 @@ def _callbacks(names, settings, batches):
     if settings.verbose:
         yield "bar", EpochBar()
     yield "forget", ForgetBatches()
+    if task is not None:
+        yield "task", EpochTask(task)
     if valid is not None:  # the last: it ends training by an exception
         yield "early_stopping", Patience(MONITOR, settings.patience, load_best=True, sink=noop)
 
