@@ -6,7 +6,7 @@ from .classifier import M3FusionClassifier
 from .metrics import land_cover_scores
 from .model_selection import StratifiedGroupShuffleSplit
 from .multisource import MultiSource
-from .preprocessing import GapFiller, SelectSources, StackedFeatures
+from .preprocessing import GapFiller, SelectSources, SpectralIndices, StackedFeatures
 from .settings import paper_settings
 from .synthetic import make_land_cover, make_scene
 
@@ -15,6 +15,7 @@ __all__ = [
     "M3FusionClassifier",
     "MultiSource",
     "SelectSources",
+    "SpectralIndices",
     "StackedFeatures",
     "StratifiedGroupShuffleSplit",
     "__version__",

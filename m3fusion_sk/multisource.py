@@ -5,7 +5,8 @@ from numbers import Integral
 
 import numpy as np
 
-from .rows import SelectedRows, take_rows
+from .patchview import PatchView
+from .rows import LAZY_ROWS, SelectedRows, take_rows
 from .sources import check_lengths, column_names, infer_spec
 
 __all__ = ["MultiSource"]
@@ -106,7 +107,7 @@ class MultiSource:
 
     def __getitem__(self, key):
         if isinstance(key, str):
-            as_given = self._rows is None and not isinstance(self.values_of(key), SelectedRows)
+            as_given = self._rows is None and not isinstance(self.values_of(key), LAZY_ROWS)
             return self.values_of(key) if as_given else self.gather(key)
         if isinstance(key, tuple):
             return self._getitem_2d(key)
@@ -176,6 +177,13 @@ class MultiSource:
         """The values of a source as they were given, before any selection of rows."""
         return self._values[self._known(name)]
 
+    def rows_of(self, name):
+        """The values of a source for the rows of this container, gathered only when they are indexed."""
+        values = self.values_of(name)
+        if self._rows is None:
+            return values
+        return values.take(self._rows) if isinstance(values, PatchView) else SelectedRows(values, self._rows)
+
     def gather(self, name, rows=None):
         """Values of one source as an array.
 
@@ -215,10 +223,7 @@ class MultiSource:
 
     def replace(self, **named):
         """The same samples with some sources replaced or added; `named` has a row for each sample."""
-        values = dict(self._values)
-        if self._rows is not None:  # the others stay where they are
-            values = {name: SelectedRows(v, self._rows) for name, v in values.items()}
-        return MultiSource({**values, **named})
+        return MultiSource({**{name: self.rows_of(name) for name in self.specs}, **named})
 
     def materialize(self):
         """A copy that holds its own rows only, in memory."""

@@ -80,6 +80,10 @@ class PatchView:
     def __len__(self):
         return len(self.rows)
 
+    def take(self, rows):
+        """The view of some of the patches, by their positions, of the same block."""
+        return PatchView(self.image, self.rows[rows], self.cols[rows], self.size)
+
     def __getitem__(self, index):
         rows, cols = self.rows[index], self.cols[index]
         if not rows.size:

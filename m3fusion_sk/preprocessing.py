@@ -1,4 +1,4 @@
-"""Steps before a classifier: stack sources into one table, select sources, fill gaps in time."""
+"""Steps before a classifier: stack or select sources, fill gaps in time, add spectral indices."""
 
 import math
 
@@ -7,9 +7,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from .gapfiller import GapFiller
 from .rows import row_blocks
+from .spectral import SpectralIndices
 from .transformer import SourceTransformer, as_given, check_chosen, joined
 
-__all__ = ["GapFiller", "SelectSources", "StackedFeatures"]
+__all__ = ["GapFiller", "SelectSources", "SpectralIndices", "StackedFeatures"]
 
 _STATISTICS = ("centre", "mean", "std", "p10", "p50", "p90")
 

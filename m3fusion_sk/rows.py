@@ -31,6 +31,30 @@ class SelectedRows:
         return take_rows(self.values, self.rows[index])
 
 
+class MappedRows:
+    """Rows computed from those of an array, only when they are asked for.
+
+    Parameters
+    ----------
+    values : array of shape (n_samples, ...)
+        Anything with a shape, a dtype and row indexing.
+    function : callable
+        From rows of `values` to as many rows of shape `row_shape`; each row by itself.
+    row_shape : tuple of int
+    dtype : numpy.dtype
+    """
+
+    def __init__(self, values, function, row_shape, dtype):
+        self.values, self.function = values, function
+        self.shape, self.dtype = (values.shape[0], *row_shape), np.dtype(dtype)
+
+    def __getitem__(self, index):
+        return self.function(take_rows(self.values, index))
+
+
+LAZY_ROWS = (SelectedRows, MappedRows)
+
+
 def row_blocks(n_rows, row_size, values_at_once=2**21):
     """Slices that cover all rows in order, each of about `values_at_once` values."""
     step = max(1, values_at_once // max(1, row_size))

@@ -11,6 +11,7 @@ TOP_LEVEL = {
     "M3FusionClassifier",
     "MultiSource",
     "SelectSources",
+    "SpectralIndices",
     "StackedFeatures",
     "StratifiedGroupShuffleSplit",
     "__version__",
@@ -39,7 +40,7 @@ def test_every_public_object_is_documented():
 
 
 def test_the_package_is_imported_without_its_extras():
-    blocked = ["rasterio", "geopandas", "matplotlib", "dask", "onnx", "onnxruntime", "rio_cogeo"]
+    blocked = ["rasterio", "geopandas", "matplotlib", "dask", "onnx", "onnxruntime", "rio_cogeo", "spyndex"]
     code = f"""
 import sys
 for name in {blocked}:
@@ -53,7 +54,11 @@ except ImportError as error:
     assert 'pip install "m3fusion_sk[raster]"' in str(error), error
 else:
     raise SystemExit("mapping was imported without rasterio")
-for call in (lambda: m3fusion_sk.make_scene("nowhere"), lambda: plot_confusion(None)):
+for call in (
+    lambda: m3fusion_sk.make_scene("nowhere"),
+    lambda: plot_confusion(None),
+    lambda: m3fusion_sk.SpectralIndices({{"ts": ["R", "N"]}}).fit({{"ts": [[[1.0, 2.0]]]}}),
+):
     from m3fusion_sk.plotting import plot_confusion
     try:
         call()
