@@ -83,7 +83,7 @@ def test_flattening_joins_the_sources_in_declaration_order(X):
     assert X.shape == flat.shape and X.dtype == flat.dtype == np.float64 and X.ndim == 2
     assert np.asarray(X, dtype="f4").dtype == np.float32
     with pytest.raises(ValueError, match="cannot become one array without a copy"):
-        np.array(X, copy=False)
+        X.__array__(copy=False)
 
 
 def test_a_table_is_cut_back_into_the_same_sources(X):

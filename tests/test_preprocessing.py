@@ -7,18 +7,10 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from m3fusion_sk import MultiSource
 from m3fusion_sk.preprocessing import GapFiller, SelectSources, StackedFeatures
 
-STEPS = [
-    StackedFeatures(),
-    StackedFeatures(patch="statistics"),
-    SelectSources(),
-    SelectSources(["X"]),
-    GapFiller(),
-]
 LAYOUT = {"ts": (4, 2), "patch": (2, 3, 5), "terrain": 3}
 
 
@@ -35,11 +27,6 @@ def X():
 @pytest.fixture
 def y():
     return np.repeat(["crop", "water"], 10)
-
-
-@parametrize_with_checks(STEPS)
-def test_passes_the_checks_of_scikit_learn(estimator, check):
-    check(estimator)
 
 
 # ----- StackedFeatures
