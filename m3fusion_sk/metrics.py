@@ -100,14 +100,14 @@ def land_cover_scores(y_true, y_pred, *, labels=None, groups=None, sample_weight
     b          0  1  0
     c          0  1  0
     """
-    true, predicted = _labels("y_true", y_true), _labels("y_pred", y_pred)
-    weights = _weights(sample_weight, len(true))
-    _check_lengths(y_true=true, y_pred=predicted, groups=groups, sample_weight=weights)
+    true, predicted = check_labels("y_true", y_true), check_labels("y_pred", y_pred)
+    weights = check_weights(sample_weight, len(true))
+    check_same_length(y_true=true, y_pred=predicted, groups=groups, sample_weight=weights)
     labels = _classes(true, predicted, labels)
     codes = labels.get_indexer(true), labels.get_indexer(predicted)
     summary = _summary(*codes, weights)
     if groups is not None:
-        objects = pd.factorize(_labels("groups", groups))[0]
+        objects = pd.factorize(check_labels("groups", groups))[0]
         summary["object_accuracy"] = _object_accuracy(*codes, objects, weights)
     per_class, confusion = _tables(*codes, labels, weights)
     return LandCoverScores(pd.Series(summary, name="score"), per_class, confusion)
@@ -136,25 +136,25 @@ def _tables(true, predicted, labels, weights):
     per_class = pd.DataFrame(
         {"precision": precision, "recall": recall, "f1": f1, "support": support}, index=labels.rename("class")
     )
-    counts = _count_pairs(true, predicted, len(labels), len(labels), weights)
+    counts = count_pairs(true, predicted, len(labels), len(labels), weights)
     return per_class, pd.DataFrame(counts, index=labels.rename("true"), columns=labels.rename("predicted"))
 
 
 def _object_accuracy(true, predicted, objects, weights):
     """Share of the objects with any weight whose most frequent classes agree."""
     size = objects.max() + 1, max(true.max(), predicted.max()) + 1
-    votes = [_count_pairs(objects, codes, *size, weights) for codes in (true, predicted)]
+    votes = [count_pairs(objects, codes, *size, weights) for codes in (true, predicted)]
     counts = votes[0].any(axis=1)
     return float(np.mean(votes[0][counts].argmax(axis=1) == votes[1][counts].argmax(axis=1)))
 
 
-def _count_pairs(rows, columns, n_rows, n_columns, weights):
+def count_pairs(rows, columns, n_rows, n_columns, weights=None):
     """Number, or weight, of each pair of codes."""
     counts = np.bincount(rows * n_columns + columns, weights, minlength=n_rows * n_columns)
     return counts.reshape(n_rows, n_columns)
 
 
-def _labels(name, values):
+def check_labels(name, values):
     values = np.asarray(values)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"{name} must have shape (n_samples,), with a sample at least; got {values.shape}.")
@@ -166,7 +166,7 @@ def _labels(name, values):
     return values
 
 
-def _weights(sample_weight, n_samples):
+def check_weights(sample_weight, n_samples):
     if sample_weight is None:
         return None
     weights = np.asarray(sample_weight, dtype=np.float64)
@@ -177,7 +177,7 @@ def _weights(sample_weight, n_samples):
     return weights
 
 
-def _check_lengths(**arrays):
+def check_same_length(**arrays):
     lengths = {name: len(values) for name, values in arrays.items() if values is not None}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"All must have one value for each sample; got {lengths} values.")

@@ -1,10 +1,10 @@
-"""Figures: class maps and confusion matrices, each drawn into a matplotlib Axes."""
+"""Figures: class maps, confusion matrices and reliability, each drawn into a matplotlib Axes."""
 
 import json
 
 import numpy as np
 
-__all__ = ["plot_class_map", "plot_confusion"]
+__all__ = ["plot_class_map", "plot_confusion", "plot_reliability"]
 
 
 def plot_class_map(path, *, ax=None, title=None, legend=True):
@@ -80,6 +80,43 @@ def plot_confusion(confusion, *, ax=None, title=None):
     ax.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(confusion)), [str(name) for name in confusion.index])
     ax.set(xlabel="predicted class", ylabel="true class", title=title)
+    return ax
+
+
+def plot_reliability(scores, *, ax=None, title=None, label=None):
+    """Draw a reliability diagram: the accuracy of the samples of each confidence, and how many they are.
+
+    Parameters
+    ----------
+    scores : CalibrationScores
+        From `calibration_scores`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default. Several models may be drawn into one.
+    title : str, optional
+    label : str, optional
+        Name of the model in the legend, beside its calibration error.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    table = scores.reliability[scores.reliability["count"] > 0]
+    if not ax.lines:
+        ax.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
+    error = f"calibration error {scores.summary['calibration_error']:.3f}"
+    (line,) = ax.plot(
+        table["confidence"],
+        table["accuracy"],
+        marker="o",
+        markersize=4,
+        label=error if label is None else f"{label}: {error}",
+    )
+    share, width = table["count"] / table["count"].sum(), table["high"] - table["low"]
+    ax.bar(table["low"], share, width, align="edge", color=line.get_color(), alpha=0.15)
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence (bars: share of samples)", ylabel="accuracy")
+    ax.set(title=title, aspect="equal")
+    ax.legend(loc="upper left", frameon=False)
     return ax
 
 

@@ -10,7 +10,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 from m3fusion_sk import land_cover_scores
-from m3fusion_sk.plotting import plot_class_map, plot_confusion
+from m3fusion_sk.calibration import calibration_scores
+from m3fusion_sk.plotting import plot_class_map, plot_confusion, plot_reliability
 
 COLORS = {1: (255, 0, 0, 255), 2: (0, 0, 255, 255)}
 
@@ -73,3 +74,12 @@ def test_confusion_shows_percents_of_the_true_class():
 def test_a_class_without_samples_is_an_empty_row():
     confusion = pd.DataFrame([[2, 0], [0, 0]], index=["a", "b"], columns=["a", "b"])
     assert len(plot_confusion(confusion).texts) == 1
+
+
+def test_reliability_of_two_models_shares_one_diagram():
+    y, sure = np.array(["a", "b", "b", "b"]), np.array([[0.9, 0.1], [0.9, 0.1], [0.3, 0.7], [0.1, 0.9]])
+    ax = plot_reliability(calibration_scores(y, sure, ["a", "b"]), label="network")
+    assert plot_reliability(calibration_scores(y, sure / 2 + 0.25, ["a", "b"]), ax=ax, label="soft") is ax
+    assert len(ax.lines) == 3  # with the diagonal, once
+    np.testing.assert_allclose(ax.lines[1].get_xydata(), [[0.7, 1], [0.9, 2 / 3]])
+    assert ax.get_legend().get_texts()[0].get_text() == "network: calibration error 0.250"

@@ -14,10 +14,11 @@ from rasterio.features import geometry_mask
 from sklearn.ensemble import RandomForestClassifier
 
 from m3fusion_sk.model_selection import StratifiedGroupShuffleSplit
+from m3fusion_sk.shares import allot
 from m3fusion_sk.synthetic import make_land_cover, make_scene
 from m3fusion_sk.synthetic.appearance import BANDS, Appearance, series_bands
 from m3fusion_sk.synthetic.clouds import CLOUD, SHADOW, Clouds
-from m3fusion_sk.synthetic.landscape import CLASSES, RATIO, Landscape, allot
+from m3fusion_sk.synthetic.landscape import CLASSES, RATIO, Landscape
 from m3fusion_sk.synthetic.samples import _patches
 
 NAMES = [c.name for c in CLASSES]

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..shares import allot
 from .appearance import Appearance
 from .files import write_images, write_objects
-from .landscape import BLOCK, CLASSES, Landscape, allot
+from .landscape import BLOCK, CLASSES, Landscape
 from .samples import drawn_pixels, extract, labelled_landscape
 
 __all__ = ["MadeScene", "make_land_cover", "make_scene"]

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..shares import allot
+
 __all__ = ["CLASSES", "RATIO", "LandClass", "LandObject", "Landscape", "allot"]
 
 RATIO = 5  # pixels of 2 m along a pixel of 10 m
@@ -54,21 +56,6 @@ CLASSES = (
     LandClass("shadows", 38, 5230, (1, 2), (30, 30, 35)),
 )
 _GRAINS = tuple(dict.fromkeys(c.grain for c in CLASSES))
-
-
-def allot(total, weights, least=0, most=np.inf):
-    """Whole numbers that sum to `total`, in proportion to `weights` and within limits (Webster's method).
-
-    >>> allot(10, [6, 3, 0.1], least=1).tolist()
-    [6, 3, 1]
-    """
-    weights = np.asarray(weights, dtype=float)
-    most = np.broadcast_to(most, weights.shape)
-    least = np.minimum(np.broadcast_to(least, weights.shape), most)
-    counts = np.maximum(least, np.minimum(most, weights / weights.sum() * (total - least.sum()) // 1))
-    while counts.sum() < total:
-        counts[np.argmax(np.where(counts < most, weights / (2 * counts + 1), -1))] += 1
-    return counts.astype(int)
 
 
 @dataclass(frozen=True, eq=False)

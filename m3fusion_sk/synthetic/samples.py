@@ -5,8 +5,9 @@ import numpy as np
 from ..gaps import fill_linear
 from ..multisource import MultiSource
 from ..patchview import PatchView
+from ..shares import allot
 from .clouds import CLOUD, SHADOW
-from .landscape import BLOCK, CLASSES, RATIO, Landscape, allot
+from .landscape import BLOCK, CLASSES, RATIO, Landscape
 from .textures import TILE, tiles
 
 __all__ = ["drawn_pixels", "extract", "labelled_landscape"]

@@ -1,0 +1,240 @@
+"""Areas of classes and accuracies of a map, estimated from a stratified reference sample."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from .metrics import check_labels, check_same_length, count_pairs
+
+__all__ = ["AreaEstimates", "estimate_areas", "reference_sample_size"]
+
+
+@dataclass(frozen=True, eq=False)
+class AreaEstimates:
+    """What `estimate_areas` returns.
+
+    Attributes
+    ----------
+    areas : pandas.DataFrame
+        By class: ``mapped`` (area in the map), ``area`` (estimate that is adjusted for the map's errors),
+        its standard error ``se``, and the ends ``low`` and ``high`` of its confidence interval.
+    accuracy : pandas.DataFrame
+        By class: ``users`` and ``producers`` accuracy, each with ``_se``, ``_low`` and ``_high``.
+    overall : pandas.Series
+        Overall accuracy: ``accuracy``, ``se``, ``low``, ``high``.
+    proportions : pandas.DataFrame
+        Estimated share of the area by mapped (rows) and reference class (columns).
+    """
+
+    areas: pd.DataFrame
+    accuracy: pd.DataFrame
+    overall: pd.Series
+    proportions: pd.DataFrame
+
+    def __str__(self):
+        with pd.option_context("display.float_format", "{:.4g}".format, "display.width", 1000):
+            tables = (self.areas, self.accuracy, self.overall.to_frame().T, self.proportions)
+            return "\n\n".join(table.to_string() for table in tables)
+
+
+def estimate_areas(reference, mapped, map_areas, *, level=0.95):
+    """Areas and accuracies with confidence intervals, from a map and a stratified reference sample.
+
+    Pixels counted in a map are a biased estimate of area: the map's errors do not cancel. A sample drawn
+    at random within each mapped class corrects them.
+
+    Parameters
+    ----------
+    reference : array of shape (n_samples,)
+        True class of each sampled place.
+    mapped : array of shape (n_samples,)
+        Its class in the map, by which the sample was drawn.
+    map_areas : dict or pandas.Series
+        Area of every class of the map, in any unit (pixels, hectares); estimates have the same unit. Its
+        order is that of the tables; classes that occur in `reference` only come last.
+    level : float, default=0.95
+        Level of the confidence intervals, estimate plus and minus normal quantile times standard error.
+        They are not cut at 0 or 1, so that they stay symmetric, as in the article.
+
+    Returns
+    -------
+    AreaEstimates
+        ``print`` shows its tables.
+
+    Raises
+    ------
+    ValueError
+        If a mapped class has an area and fewer than two samples, or samples and no area; or the arguments
+        are not as described.
+
+    See Also
+    --------
+    draw_reference_sample : draws the sample from a map.
+    reference_sample_size : how many samples an overall standard error needs.
+
+    Notes
+    -----
+    The estimators are those for stratified random sampling with the map's classes as strata. If the
+    sample was drawn by other strata, they are not valid.
+
+    References
+    ----------
+    Olofsson, P., Foody, G. M., Herold, M., Stehman, S. V., Woodcock, C. E., Wulder, M. A. (2014). Good
+    practices for estimating area and assessing accuracy of land change. Remote Sensing of Environment
+    148, 42-57.
+
+    Examples
+    --------
+    The article's table 8, where deforestation covers 18,000 ha of the map:
+
+    >>> import numpy as np
+    >>> from m3fusion_sk.areas import estimate_areas
+    >>> classes = ["deforestation", "forest gain", "forest", "other"]
+    >>> counts = [[66, 0, 5, 4], [0, 55, 8, 12], [1, 0, 153, 11], [2, 1, 9, 313]]
+    >>> mapped, reference = (np.repeat(part, np.ravel(counts)) for part in np.meshgrid(
+    ...     classes, classes, indexing="ij"))  # one value for each of 640 sampled pixels
+    >>> hectares = dict(zip(classes, [18_000, 13_500, 288_000, 580_500]))
+    >>> estimates = estimate_areas(reference.ravel(), mapped.ravel(), hectares)
+    >>> estimates.areas.loc["deforestation"].round().tolist()
+    [18000.0, 21158.0, 3142.0, 15000.0, 27315.0]
+    >>> estimates.overall.round(2)["accuracy"].item()
+    0.95
+    """
+    reference, mapped = check_labels("reference", reference), check_labels("mapped", mapped)
+    check_same_length(reference=reference, mapped=mapped)
+    areas = _checked_areas(map_areas)
+    classes = areas.index.append(pd.Index(reference).unique().difference(areas.index))
+    areas = areas.reindex(classes, fill_value=0.0)
+    _check_areas_known(mapped, areas)
+    counts = count_pairs(classes.get_indexer(mapped), classes.get_indexer(reference), *[len(classes)] * 2)
+    _check_strata(counts, areas)
+    z = norm.ppf((1 + _checked_level(level)) / 2)
+    return _estimates(counts, areas.to_numpy(), classes, z)
+
+
+def _estimates(counts, areas, classes, z):
+    total, weight = areas.sum(), areas / areas.sum()
+    sampled = np.maximum(counts.sum(axis=1), 2)  # rows without area have no samples, and weight 0
+    share = counts / sampled[:, None]  # of each mapped class that is truly of class j
+    spread = weight[:, None] ** 2 * share * (1 - share) / (sampled[:, None] - 1)
+    p = weight[:, None] * share
+    columns = classes.rename("class")
+    table = {"mapped": areas, **_interval("area", total * p.sum(axis=0), total**2 * spread.sum(axis=0), z)}
+    overall = _interval("accuracy", p.trace(), np.trace(spread), z)
+    return AreaEstimates(
+        pd.DataFrame(table, index=columns).rename(columns=lambda name: name.removeprefix("area_")),
+        pd.DataFrame({**_users(share, sampled, areas, z), **_producers(p, spread, z)}, index=columns),
+        pd.Series(overall, name="overall").rename(lambda name: name.removeprefix("accuracy_")),
+        pd.DataFrame(p, index=classes.rename("mapped"), columns=classes.rename("reference")),
+    )
+
+
+def _users(share, sampled, areas, z):
+    hit = np.where(areas > 0, share.diagonal(), np.nan)
+    return _interval("users", hit, hit * (1 - hit) / (sampled - 1), z)
+
+
+def _producers(p, spread, z):
+    """Equation 7 of the article, in shares of the area."""
+    truth = p.sum(axis=0)
+    there = truth > 0
+    accuracy = np.divide(p.diagonal(), truth, out=np.full(len(p), np.nan), where=there)
+    diagonal = spread.diagonal()
+    others = spread.sum(axis=0) - diagonal
+    numerator = (1 - accuracy) ** 2 * diagonal + accuracy**2 * others
+    variance = np.divide(numerator, truth**2, out=np.full(len(p), np.nan), where=there)
+    return _interval("producers", accuracy, variance, z)
+
+
+def _interval(name, estimate, variance, z):
+    se = np.sqrt(variance)
+    return {
+        name: estimate,
+        f"{name}_se": se,
+        f"{name}_low": estimate - z * se,
+        f"{name}_high": estimate + z * se,
+    }
+
+
+def reference_sample_size(map_areas, users_accuracy, standard_error=0.01):
+    """Samples that an estimate of overall accuracy with a given standard error needs.
+
+    Parameters
+    ----------
+    map_areas : dict or pandas.Series
+        Area of each class of the map, in any unit.
+    users_accuracy : float, dict or pandas.Series
+        Conjectured user's accuracy of each class, or of all.
+    standard_error : float, default=0.01
+        Standard error of overall accuracy to aim at.
+
+    Returns
+    -------
+    int
+        Equation 13 of the article, rounded up: for a large map, with allocation in proportion to area.
+
+    References
+    ----------
+    Olofsson, P., et al. (2014). Good practices for estimating area and assessing accuracy of land change.
+    Remote Sensing of Environment 148, 42-57.
+
+    Examples
+    --------
+    >>> from m3fusion_sk.areas import reference_sample_size
+    >>> areas = {"deforestation": 200, "gain": 150, "forest": 3200, "other": 6450}
+    >>> reference_sample_size(areas, {"deforestation": 0.7, "gain": 0.6, "forest": 0.9, "other": 0.95})
+    641
+    """
+    areas = _checked_areas(map_areas)
+    if isinstance(users_accuracy, Real):
+        users_accuracy = dict.fromkeys(areas.index, users_accuracy)
+    accuracy = pd.Series(users_accuracy, dtype=float).reindex(areas.index)
+    if not accuracy.between(0, 1).all():
+        raise ValueError(
+            f"users_accuracy must be a share from 0 to 1 for each of {areas.index.tolist()}; got "
+            f"{dict(users_accuracy)}."
+        )
+    if not isinstance(standard_error, Real) or not standard_error > 0:
+        raise ValueError(f"standard_error must be a positive number; got {standard_error!r}.")
+    deviation = (areas / areas.sum() * np.sqrt(accuracy * (1 - accuracy))).sum()
+    return int(np.ceil((deviation / standard_error) ** 2))
+
+
+def _checked_areas(map_areas):
+    if not isinstance(map_areas, Mapping | pd.Series) or not len(map_areas):
+        raise TypeError(f"map_areas must be a dict or Series of areas by class; got {map_areas!r}.")
+    areas = pd.Series(map_areas, dtype=float)
+    if not np.isfinite(areas).all() or (areas < 0).any() or not areas.any() or areas.index.has_duplicates:
+        raise ValueError(
+            "map_areas must hold a finite area from 0 for each class, each class once, and not only 0; got "
+            f"{areas.to_dict()}."
+        )
+    return areas
+
+
+def _checked_level(level):
+    if not isinstance(level, Real) or not 0 < level < 1:
+        raise ValueError(f"level must be a number between 0 and 1, such as 0.95; got {level!r}.")
+    return level
+
+
+def _check_areas_known(mapped, areas):
+    unknown = pd.Index(mapped).unique().difference(areas.index[areas > 0]).tolist()
+    if unknown:
+        raise ValueError(
+            f"map_areas must hold the area of every mapped class; {unknown} have samples and no area. Add "
+            f"them to {areas.to_dict()}."
+        )
+
+
+def _check_strata(counts, areas):
+    few = areas.index[(counts.sum(axis=1) < 2) & (areas > 0)].tolist()
+    if few:
+        raise ValueError(
+            f"Every mapped class with an area needs two samples or more; {few} have fewer. Draw more, or "
+            "join classes (in the map and in the reference)."
+        )

@@ -1,0 +1,297 @@
+"""Reference samples: places of a class map to be looked at, drawn at random within each class."""
+
+import json
+from dataclasses import dataclass
+from numbers import Integral
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_random_state
+
+from .shares import allot
+
+__all__ = ["ReferenceSample", "draw_reference_sample"]
+
+_ROWS_AT_ONCE = 512
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceSample:
+    """What `draw_reference_sample` returns.
+
+    Attributes
+    ----------
+    points : pandas.DataFrame
+        One row for each sampled pixel, in random order so that whoever labels them does not know their
+        class: ``row`` and ``col``, ``x`` and ``y`` of the centre where the map has coordinates, and
+        ``mapped``, the class in the map.
+    strata : pandas.DataFrame
+        By class of the map: ``n_pixels``, ``area`` and ``n_samples``.
+    unit : str
+        Unit of ``area``: "m2" or the square of another unit of the map, or "pixel" where the map has no
+        projected coordinates.
+    crs : str or None
+        Reference system of ``x`` and ``y``, as WKT.
+    """
+
+    points: pd.DataFrame
+    strata: pd.DataFrame
+    unit: str
+    crs: str | None
+
+    @property
+    def areas(self):
+        """Area of each class of the map, as `estimate_areas` takes it."""
+        return self.strata["area"]
+
+    def write(self, path):
+        """Write the points as a layer with an empty field ``reference``, to be filled in QGIS, say.
+
+        Parameters
+        ----------
+        path : path
+            Such as ``reference.gpkg``. It must not exist: labels may be in it.
+
+        Raises
+        ------
+        FileExistsError
+            If there is such a file.
+        ValueError
+            If the map had no coordinates.
+        ImportError
+            If geopandas is missing.
+        """
+        try:
+            import geopandas
+        except ImportError as error:
+            raise ImportError('Layers need geopandas: pip install "m3fusion_sk[raster]".') from error
+        if "x" not in self.points:
+            raise ValueError("write needs coordinates; draw the sample from the map's file, not its array.")
+        if Path(path).exists():
+            raise FileExistsError(f"{path} exists and may hold labels. Choose another name.")
+        places = geopandas.points_from_xy(self.points["x"], self.points["y"], crs=self.crs)
+        layer = geopandas.GeoDataFrame(self.points.assign(reference=""), geometry=places)
+        layer.to_file(path)
+
+
+def draw_reference_sample(class_map, n_samples, *, least=50, random_state=None):
+    """Draw pixels of a class map at random within each class, for a reference of areas and accuracy.
+
+    Parameters
+    ----------
+    class_map : path or array of int of shape (height, width)
+        A map that `ChunkedPredictor` wrote, or any raster of class codes; read some rows at a time. 0, and
+        what the file declares as nodata, is no class.
+    n_samples : int or dict
+        Number of pixels in all, shared among the classes by area but for `least`; or the number for each
+        class, by name (by code, where the map has no names).
+    least : int, default=50
+        Fewest pixels of a class, if it has as many: rare classes need 50 to 100 for a fair estimate of
+        their user's accuracy.
+    random_state : int, RandomState or None, default=None
+        Seed.
+
+    Returns
+    -------
+    ReferenceSample
+        With ``points``, ``strata``, ``areas`` and ``write``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the map is not one of class codes, or a number is not as described.
+
+    See Also
+    --------
+    estimate_areas : what to do with the labelled sample.
+    reference_sample_size : how many samples.
+
+    Notes
+    -----
+    Pixels are drawn without replacement, each of a class with the same probability. A map of the same
+    codes gives the same pixels, whether it is a file or an array.
+
+    References
+    ----------
+    Olofsson, P., et al. (2014). Good practices for estimating area and assessing accuracy of land change.
+    Remote Sensing of Environment 148, 42-57.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from m3fusion_sk.reference import draw_reference_sample
+    >>> codes = np.array([[1, 1, 1, 2], [1, 1, 2, 0]])
+    >>> sample = draw_reference_sample(codes, {1: 2, 2: 1}, random_state=0)
+    >>> sample.strata
+            n_pixels  area  n_samples
+    mapped
+    1              5   5.0          2
+    2              2   2.0          1
+    >>> len(sample.points)
+    3
+    """
+    source = _opened(class_map)
+    counts = sum((_count(block, source.nodata) for _, block in source.blocks()), _Counts()).sorted()
+    names = [source.names.get(code, code) for code in counts]
+    if not counts:
+        raise ValueError(f"class_map must hold classes; {source} is all nodata.")
+    sizes = _sizes(n_samples, least, dict(zip(names, counts.values(), strict=True)))
+    rng = check_random_state(random_state)
+    ranks = {
+        code: np.sort(_drawn(rng, count, sizes[name]))
+        for (code, count), name in zip(counts.items(), names, strict=True)
+    }
+    points = _points(source, ranks).sample(frac=1, random_state=rng).reset_index(drop=True)
+    strata = pd.DataFrame(
+        {
+            "n_pixels": list(counts.values()),
+            "area": np.array(list(counts.values())) * source.pixel_area,
+            "n_samples": [sizes[name] for name in names],
+        },
+        index=pd.Index(names, name="mapped"),
+    )
+    return ReferenceSample(points, strata, source.unit, source.crs)
+
+
+class _Counts(dict):
+    """Pixels by code; sums add up."""
+
+    def __add__(self, other):
+        return _Counts({code: self.get(code, 0) + other.get(code, 0) for code in {**self, **other}})
+
+    def sorted(self):
+        return {code: self[code] for code in sorted(self)}
+
+
+def _count(block, nodata):
+    codes, counts = np.unique(block, return_counts=True)
+    pairs = zip(codes.tolist(), counts.tolist(), strict=True)
+    return _Counts({code: count for code, count in pairs if code not in nodata})
+
+
+def _drawn(rng, count, size):
+    """Ranks without replacement; memory in proportion to `size`, not to the map."""
+    if size * 3 >= count:
+        return rng.permutation(count)[:size]
+    drawn = np.empty(0, dtype=np.int64)
+    while len(drawn) < size:  # uniform among sets of distinct ranks, since the order of arrival is kept
+        more = rng.randint(0, count, 2 * size, dtype=np.int64)
+        _, first = np.unique(np.concatenate([drawn, more]), return_index=True)
+        drawn = np.concatenate([drawn, more])[np.sort(first)]
+    return drawn[:size]
+
+
+def _points(source, ranks):
+    """Places of the pixels that have these ranks among those of their code, row by row."""
+    seen, parts = dict.fromkeys(ranks, 0), []
+    for top, block in source.blocks():
+        for code, wanted in ranks.items():
+            places = np.flatnonzero(block == code)
+            here = wanted[slice(*np.searchsorted(wanted, [seen[code], seen[code] + len(places)]))]
+            rows, cols = np.divmod(places[here - seen[code]], block.shape[1])
+            names = [source.names.get(code, code)] * len(rows)
+            parts.append(pd.DataFrame({"row": rows + top, "col": cols, "mapped": names}))
+            seen[code] += len(places)
+    points = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    if source.transform is not None:
+        a, b, c, d, e, f = source.transform[:6]
+        col, row = points["col"] + 0.5, points["row"] + 0.5
+        points.insert(2, "x", a * col + b * row + c)
+        points.insert(3, "y", d * col + e * row + f)
+    return points
+
+
+def _sizes(n_samples, least, counts):
+    """Number of samples of each class."""
+    if isinstance(n_samples, dict):
+        wrong = {k: n for k, n in n_samples.items() if not _is_count(n) or n > counts.get(k, 0)}
+        if wrong or set(n_samples) != set(counts):
+            raise ValueError(
+                f"n_samples must hold for each class of the map at most its pixels, {counts}; got "
+                f"{n_samples}."
+            )
+        return dict(n_samples)
+    if not _is_count(n_samples) or not _is_count(least):
+        raise ValueError(
+            "n_samples must be a positive integer or a dict of such by class, and least an integer from 0; "
+            f"got {n_samples!r} and {least!r}."
+        )
+    total = sum(counts.values())
+    if not sum(min(least, count) for count in counts.values()) <= n_samples <= total:
+        raise ValueError(
+            f"n_samples must lie between least={least} for each of {len(counts)} classes and the {total} "
+            f"pixels of the map; got {n_samples}. Draw more, or lower least."
+        )
+    pixels = np.array(list(counts.values()))
+    return dict(
+        zip(counts, allot(n_samples, pixels, np.minimum(least, pixels), pixels).tolist(), strict=True)
+    )
+
+
+class _ArrayMap:
+    """Class codes in memory, and the little that is known about them."""
+
+    nodata, names = frozenset({0}), {}
+    transform, crs, unit, pixel_area = None, None, "pixel", 1.0
+
+    def __init__(self, codes):
+        codes = np.asarray(codes)
+        if codes.ndim != 2 or codes.dtype.kind not in "iu":
+            raise TypeError(
+                "class_map must be a path, or an array of integer codes of shape (height, width); got "
+                f"shape {codes.shape} and dtype {codes.dtype}."
+            )
+        self.codes = codes
+
+    def __str__(self):
+        return f"the array of shape {self.codes.shape}"
+
+    def blocks(self):
+        """(first row, codes) of some rows at a time."""
+        for top in range(0, len(self.codes), _ROWS_AT_ONCE):
+            yield top, self.codes[top : top + _ROWS_AT_ONCE]
+
+
+class _FileMap:
+    """Class codes in a raster."""
+
+    def __init__(self, path):
+        try:
+            import rasterio
+        except ImportError as error:
+            raise ImportError('Maps need rasterio: pip install "m3fusion_sk[raster]".') from error
+        self._open, self.path = rasterio.open, path
+        with rasterio.open(path) as file:
+            if np.dtype(file.dtypes[0]).kind not in "iu":
+                raise TypeError(f"class_map must hold integer codes; {path} holds {file.dtypes[0]}.")
+            names = json.loads(file.tags().get("CLASS_NAMES", "{}"))
+            self.names = {int(code): name for code, name in names.items()}
+            self.nodata = {0} if file.nodata is None else {0, int(file.nodata)}
+            self.transform, self.shape = file.transform, file.shape
+            self.crs = file.crs.to_wkt() if file.crs else None
+            self.unit, self.pixel_area = "pixel", 1.0
+            if file.crs and file.crs.is_projected:
+                unit = file.crs.linear_units
+                self.unit = "m2" if unit in ("metre", "meter") else f"{unit}2"
+                self.pixel_area = abs(file.transform.determinant)
+
+    def __str__(self):
+        return str(self.path)
+
+    def blocks(self):
+        """(first row, codes) of some rows at a time."""
+        height, width = self.shape
+        with self._open(self.path) as file:
+            for top in range(0, height, _ROWS_AT_ONCE):
+                stop = min(top + _ROWS_AT_ONCE, height)
+                yield top, file.read(1, window=((top, stop), (0, width)))
+
+
+def _opened(class_map):
+    return _FileMap(class_map) if isinstance(class_map, str | PathLike) else _ArrayMap(class_map)
+
+
+def _is_count(value):
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 0

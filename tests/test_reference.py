@@ -1,0 +1,115 @@
+"""Reference samples drawn from maps."""
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+from made_rasters import write
+
+from m3fusion_sk.areas import estimate_areas
+from m3fusion_sk.reference import draw_reference_sample
+
+
+@pytest.fixture
+def codes():
+    rng = np.random.default_rng(0)
+    return rng.choice([0, 1, 2, 7], size=(1300, 90), p=[0.1, 0.6, 0.29, 0.01]).astype(np.uint8)
+
+
+@pytest.fixture
+def class_map(codes, tmp_path):
+    path = write(tmp_path / "map.tif", codes[None], nodata=0)
+    with rasterio.open(path, "r+") as file:
+        file.update_tags(CLASS_NAMES='{"1": "forest", "2": "crops", "7": "water"}')
+    return path
+
+
+def test_points_lie_on_pixels_of_their_class_each_once(codes, class_map):
+    sample = draw_reference_sample(class_map, 300, least=60, random_state=0)
+    names = {"forest": 1, "crops": 2, "water": 7}
+    points = sample.points
+    assert (codes[points["row"], points["col"]] == points["mapped"].map(names)).all()
+    assert not points.duplicated(["row", "col"]).any() and len(points) == 300
+    assert points["mapped"].value_counts().to_dict() == sample.strata["n_samples"].to_dict()
+    assert sample.strata["n_samples"]["water"] == 60
+    assert sample.strata["n_pixels"].tolist() == [(codes == code).sum() for code in (1, 2, 7)]
+    assert not points["mapped"].head(100).is_monotonic_increasing  # shuffled: the labeller knows nothing
+
+
+def test_areas_and_coordinates_are_those_of_the_file(class_map):
+    sample = draw_reference_sample(class_map, {"forest": 5, "crops": 5, "water": 5}, random_state=0)
+    assert sample.unit == "m2"
+    assert (sample.areas == sample.strata["n_pixels"] * 100).all()
+    with rasterio.open(class_map) as file:
+        x, y = file.xy(sample.points["row"], sample.points["col"])
+    np.testing.assert_allclose(sample.points[["x", "y"]].T, [x, y])
+
+
+def test_an_array_gives_the_same_pixels_as_the_file(codes, class_map):
+    from_file = draw_reference_sample(class_map, 200, random_state=3)
+    from_array = draw_reference_sample(codes, 200, random_state=3)
+    columns = ["row", "col"]
+    np.testing.assert_array_equal(from_file.points[columns], from_array.points[columns])
+    assert from_array.unit == "pixel" and from_array.strata.index.tolist() == [1, 2, 7]
+
+
+def test_every_pixel_of_a_class_is_as_likely():
+    codes = np.repeat([[1, 2]], 10, axis=0)
+    drawn = np.zeros(10)
+    for seed in range(600):
+        points = draw_reference_sample(codes, {1: 2, 2: 1}, random_state=seed).points
+        drawn += np.bincount(points.loc[points["mapped"] == 1, "row"], minlength=10)
+    np.testing.assert_allclose(drawn / 600, 0.2, atol=0.06)
+
+
+def test_sampled_areas_meet_the_truth_that_the_map_misses():
+    rng = np.random.default_rng(1)
+    truth = rng.choice([1, 2], size=(400, 400), p=[0.2, 0.8])
+    wrong = rng.random(truth.shape) < np.where(truth == 1, 0.3, 0.02)
+    mapped = np.where(wrong, 3 - truth, truth)
+    sample = draw_reference_sample(mapped, 1500, random_state=0)
+    reference = truth[sample.points["row"], sample.points["col"]]
+    areas = estimate_areas(reference, sample.points["mapped"], sample.areas).areas
+    assert areas.loc[1, "mapped"] < 0.9 * (truth == 1).sum()
+    assert areas.loc[1, "low"] < (truth == 1).sum() < areas.loc[1, "high"]
+
+
+def test_the_layer_has_an_empty_field_and_is_never_overwritten(class_map, tmp_path):
+    sample = draw_reference_sample(class_map, 200, random_state=0)
+    sample.write(tmp_path / "reference.gpkg")
+    layer = geopandas.read_file(tmp_path / "reference.gpkg")
+    assert len(layer) == 200 and layer.crs.to_epsg() == 32631
+    assert (layer["reference"].fillna("") == "").all()
+    np.testing.assert_allclose(layer.geometry.x, sample.points["x"])
+    with pytest.raises(FileExistsError, match="may hold labels"):
+        sample.write(tmp_path / "reference.gpkg")
+
+
+def test_an_array_has_no_coordinates_to_write(codes, tmp_path):
+    with pytest.raises(ValueError, match="write needs coordinates"):
+        draw_reference_sample(codes, 200).write(tmp_path / "reference.gpkg")
+
+
+@pytest.mark.parametrize(
+    "n_samples, least, error, message",
+    [
+        (0, 50, ValueError, r"n_samples must lie between least=50 for each of 3 classes"),
+        (-3, 50, ValueError, "n_samples must be a positive integer"),
+        (10**7, 50, ValueError, "pixels of the map"),
+        ({1: 5}, 50, ValueError, "n_samples must hold for each class of the map"),
+        ({1: 5, 2: 5, 7: 10**6}, 50, ValueError, "at most its pixels"),
+    ],
+)
+def test_wrong_numbers_are_refused(codes, n_samples, least, error, message):
+    with pytest.raises(error, match=message):
+        draw_reference_sample(codes, n_samples, least=least)
+
+
+def test_what_is_no_class_map_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="array of integer codes of shape"):
+        draw_reference_sample(np.ones((2, 2)), 4)
+    with pytest.raises(ValueError, match="all nodata"):
+        draw_reference_sample(np.zeros((2, 2), int), 4)
+    path = write(tmp_path / "float.tif", np.ones((1, 3, 3), np.float32))
+    with pytest.raises(TypeError, match=r"must hold integer codes; .*float\.tif holds float32"):
+        draw_reference_sample(path, 4)
