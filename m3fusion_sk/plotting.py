@@ -1,10 +1,18 @@
-"""Figures: class maps, confusion matrices and reliability, each drawn into a matplotlib Axes."""
+"""Figures: maps, confusion, reliability, and what a model looks at; each drawn into a matplotlib Axes."""
 
 import json
 
 import numpy as np
 
-__all__ = ["plot_class_map", "plot_confusion", "plot_reliability"]
+__all__ = [
+    "plot_attention",
+    "plot_class_map",
+    "plot_confusion",
+    "plot_contributions",
+    "plot_heads",
+    "plot_importance",
+    "plot_reliability",
+]
 
 
 def plot_class_map(path, *, ax=None, title=None, legend=True):
@@ -71,14 +79,7 @@ def plot_confusion(confusion, *, ax=None, title=None):
     counts = confusion.to_numpy()
     totals = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
-    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), part in np.ndenumerate(share):
-        if counts[row, column]:
-            color = "white" if part > 0.6 else "black"
-            ax.text(column, row, f"{100 * part:.0f}", ha="center", va="center", color=color, fontsize=8)
-    labels = [str(name) for name in confusion.columns]
-    ax.set_xticks(range(len(labels)), labels, rotation=45, ha="right", rotation_mode="anchor")
-    ax.set_yticks(range(len(confusion)), [str(name) for name in confusion.index])
+    _draw_shares(ax, share, confusion.columns, confusion.index, shown=counts > 0)
     ax.set(xlabel="predicted class", ylabel="true class", title=title)
     return ax
 
@@ -118,6 +119,131 @@ def plot_reliability(scores, *, ax=None, title=None, label=None):
     ax.set(title=title, aspect="equal")
     ax.legend(loc="upper left", frameon=False)
     return ax
+
+
+def plot_attention(table, *, ax=None, title=None):
+    """Draw the weight of each date for each class.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of one series, from `m3fusion_sk.explain.attention_by_class`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    image = ax.imshow(table.to_numpy(), cmap="viridis", vmin=0, aspect="auto")
+    step = -(-len(table.columns) // 20)  # at most 20 dates are named
+    _name_ticks(ax, table.columns[::step], table.index, step)
+    ax.set(xlabel=table.columns.name, title=title)
+    ax.figure.colorbar(image, ax=ax, label="weight")
+    return ax
+
+
+def plot_importance(table, *, ax=None, title=None):
+    """Draw the importance of sources, or of the dates or bands of each source.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `m3fusion_sk.explain.grouped_importance`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        One bar for each block, with the standard deviation over the repeats.
+    """
+    ax = _axes(ax)
+    names = table.index.get_level_values("source")
+    what = table.index.names[-1]
+    places = np.arange(len(table))
+    for k, name in enumerate(names.unique()):
+        here = names == name
+        values, std = table.loc[here, "importance"], table.loc[here, "std"]
+        ax.barh(places[here], values, xerr=std, color=f"C{k}", label=name, error_kw={"linewidth": 1})
+    labels = [str(label) for label in table.index.get_level_values(what)]
+    ax.set_yticks(places, labels, fontsize=8 if len(labels) < 40 else 4)
+    ax.axvline(0, color="0.3", linewidth=0.8)
+    ax.invert_yaxis()
+    ax.set(xlabel="fall of the score", ylabel=what, title=title)
+    if what != "source":
+        ax.legend(frameon=False)
+    return ax
+
+
+def plot_heads(comparison, *, ax=None, title=None):
+    """Draw the share of each class that each head gets right, in percent.
+
+    Parameters
+    ----------
+    comparison : HeadComparison
+        From `m3fusion_sk.explain.compare_heads`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    recall = comparison.recall
+    heads = [f"{name} ({100 * comparison.accuracy[name]:.0f})" for name in recall.columns]
+    _draw_shares(ax, recall.to_numpy(), heads, recall.index)
+    ax.set(xlabel="head (% right in all)", ylabel="true class", title=title, aspect="auto")
+    return ax
+
+
+def plot_contributions(contributions, *, ax=None, title=None):
+    """Draw the mean share of each source in the decisions for each class.
+
+    Parameters
+    ----------
+    contributions : SourceContributions
+        From `m3fusion_sk.explain.source_contributions`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _axes(ax)
+    shares = contributions.shares.groupby(contributions.predicted).mean()
+    start = np.zeros(len(shares))
+    for name in shares.columns:
+        ax.barh(range(len(shares)), shares[name], left=start, label=name)
+        start = start + shares[name].to_numpy()
+    ax.set_yticks(range(len(shares)), [str(label) for label in shares.index])
+    ax.invert_yaxis()
+    ax.set(xlim=(0, 1), xlabel="share in the decision", ylabel="predicted class", title=title)
+    ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+    return ax
+
+
+def _draw_shares(ax, share, columns, index, shown=None):
+    """A table of shares in blue, with the percents of those that are shown."""
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), part in np.ndenumerate(share):
+        if shown is None or shown[row, column]:
+            color = "white" if part > 0.6 else "black"
+            ax.text(column, row, f"{100 * part:.0f}", ha="center", va="center", color=color, fontsize=8)
+    _name_ticks(ax, columns, index)
+
+
+def _name_ticks(ax, columns, index, step=1):
+    labels = [str(name) for name in columns]
+    ax.set_xticks(np.arange(len(labels)) * step, labels, rotation=45, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(len(index)), [str(name) for name in index])
 
 
 def _axes(ax):

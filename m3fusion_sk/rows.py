@@ -52,7 +52,30 @@ class MappedRows:
         return self.function(take_rows(self.values, index))
 
 
-LAZY_ROWS = (SelectedRows, MappedRows)
+class ExchangedRows:
+    """Rows of an array whose values at one place are those of other rows, exchanged as they are read.
+
+    Parameters
+    ----------
+    values : array of shape (n_samples, ...)
+        Anything with a shape, a dtype and row indexing.
+    rows : array of int of shape (n_samples,)
+        The row that each row gets its values at `place` from.
+    place : tuple
+        Index into blocks of rows: ``(slice(None), 3)`` is the fourth date of a series.
+    """
+
+    def __init__(self, values, rows, place):
+        self.values, self.rows, self.place = values, np.asarray(rows), place
+        self.shape, self.dtype = tuple(values.shape), values.dtype
+
+    def __getitem__(self, index):
+        block = np.array(take_rows(self.values, index))
+        block[self.place] = take_rows(self.values, self.rows[index])[self.place]
+        return block
+
+
+LAZY_ROWS = (SelectedRows, MappedRows, ExchangedRows)
 
 
 def row_blocks(n_rows, row_size, values_at_once=2**21):

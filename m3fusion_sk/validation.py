@@ -45,7 +45,7 @@ def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=No
     if _is_table(X):
         X = _check_table(estimator, X, reset, layout, allow_nan)
         return X if names is None else X.select(names)
-    X = _as_multisource(X)
+    X = as_multisource(X)
     if not len(X):
         raise ValueError(
             f"X must have at least one sample for {type(estimator).__name__}; got 0 sample(s): {X!r}."
@@ -79,9 +79,15 @@ def _refuse_containers_of_x(X):
         )
 
 
-def _as_multisource(X):
+def as_multisource(X):
+    """Samples whose sources have names, as a container."""
     if isinstance(X, MultiSource):
         return X
+    if _is_table(X):
+        raise TypeError(
+            f"X must be a MultiSource or a dict of arrays by source; got {type(X).__name__}. Cut a table "
+            "with MultiSource.from_flat(X, estimator.sources_)."
+        )
     names = getattr(getattr(X, "dtype", None), "names", None)
     return MultiSource(X if names is None else {name: X[name] for name in names})
 

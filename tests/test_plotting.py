@@ -11,7 +11,16 @@ from matplotlib import pyplot
 
 from m3fusion_sk import land_cover_scores
 from m3fusion_sk.calibration import calibration_scores
-from m3fusion_sk.plotting import plot_class_map, plot_confusion, plot_reliability
+from m3fusion_sk.explain import HeadComparison, SourceContributions
+from m3fusion_sk.plotting import (
+    plot_attention,
+    plot_class_map,
+    plot_confusion,
+    plot_contributions,
+    plot_heads,
+    plot_importance,
+    plot_reliability,
+)
 
 COLORS = {1: (255, 0, 0, 255), 2: (0, 0, 255, 255)}
 
@@ -83,3 +92,37 @@ def test_reliability_of_two_models_shares_one_diagram():
     assert len(ax.lines) == 3  # with the diagonal, once
     np.testing.assert_allclose(ax.lines[1].get_xydata(), [[0.7, 1], [0.9, 2 / 3]])
     assert ax.get_legend().get_texts()[0].get_text() == "network: calibration error 0.250"
+
+
+def test_attention_shows_a_row_for_each_class_and_names_of_some_dates():
+    table = pd.DataFrame(
+        np.full((2, 50), 0.02), index=["forest", "water"], columns=pd.Index(range(50), name="date")
+    )
+    ax = plot_attention(table, title="attention")
+    assert ax.images[0].get_array().shape == (2, 50)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["forest", "water"]
+    assert [t.get_text() for t in ax.get_xticklabels()][:3] == ["0", "3", "6"]
+    assert ax.get_xticks()[1] == 3 and ax.get_xlabel() == "date"
+
+
+def test_importance_is_a_bar_for_each_block_coloured_by_source():
+    index = pd.MultiIndex.from_tuples([("ts", 0), ("ts", 1), ("s1", 0)], names=["source", "date"])
+    ax = plot_importance(pd.DataFrame({"importance": [0.1, 0.3, 0.2], "std": 0.01}, index=index))
+    assert [bar.get_width() for bar in ax.patches] == [0.1, 0.3, 0.2]
+    assert ax.patches[0].get_facecolor() == ax.patches[1].get_facecolor() != ax.patches[2].get_facecolor()
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["ts", "s1"]
+    by_source = pd.DataFrame({"importance": [0.4], "std": [0.0]}, index=pd.Index(["ts"], name="source"))
+    ax = plot_importance(by_source)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["ts"] and ax.get_legend() is None
+
+
+def test_heads_and_contributions_are_drawn_by_class():
+    recall = pd.DataFrame({"fusion": [1.0, 0.5], "ts": [0.25, 0.0]}, index=["a", "b"])
+    accuracy = pd.Series({"fusion": 0.75, "ts": 0.125})
+    ax = plot_heads(HeadComparison(accuracy, recall, None, None, None))
+    assert [t.get_text() for t in ax.texts] == ["100", "25", "50", "0"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["fusion (75)", "ts (12)"]
+    parts = pd.DataFrame({"ts": [0.6, 0.2], "patch": [-0.2, 0.2]})
+    ax = plot_contributions(SourceContributions(np.array(["a", "b"]), parts, pd.Series([0.5, 0.5])))
+    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], [0.75, 0.5, 0.25, 0.5])
+    np.testing.assert_allclose([bar.get_x() for bar in ax.patches], [0, 0, 0.75, 0.5])

@@ -1,0 +1,150 @@
+"""The share of each source in single decisions, as Shapley values."""
+
+from dataclasses import dataclass
+from itertools import combinations
+from math import factorial
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_random_state
+
+from .multisource import MultiSource
+from .validation import as_multisource
+
+__all__ = ["SourceContributions", "source_contributions"]
+
+_MOST_SOURCES = 10
+
+
+@dataclass(frozen=True, eq=False)
+class SourceContributions:
+    """What `source_contributions` returns.
+
+    Attributes
+    ----------
+    predicted : array of shape (n_samples,)
+        The class of each decision.
+    contributions : pandas.DataFrame
+        What each source (columns) adds to the probability of the predicted class of each sample (rows);
+        with ``base`` they sum up to that probability.
+    base : pandas.Series
+        Mean probability of that class where all sources hold other samples' values.
+    """
+
+    predicted: np.ndarray
+    contributions: pd.DataFrame
+    base: pd.Series
+
+    @property
+    def shares(self):
+        """Size of each source's contribution as a part of the sum of all sizes; equal where all are 0."""
+        size = self.contributions.abs()
+        total = size.sum(axis=1)
+        return size.div(total.where(total > 0), axis=0).fillna(1 / size.shape[1])
+
+    def by_class(self):
+        """Mean contributions over the samples of each predicted class."""
+        return self.contributions.groupby(pd.Index(self.predicted, name="predicted")).mean()
+
+
+def source_contributions(estimator, X, *, background=None, n_draws=16, random_state=None):
+    """What each source adds to the probability of the class that is decided for, sample by sample.
+
+    These are the Shapley values of the sources: the mean over all orders in which the sources could
+    become known of what a source adds to the probability. As long as a source is unknown, it holds the
+    values of samples drawn from the background.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+        Any with ``predict_proba`` and ``classes_`` that takes a `MultiSource`, pipelines included.
+    X : MultiSource or dict of str to array
+        Samples to explain: hundreds rather than millions, since each takes ``2 ** n_sources * n_draws``
+        predictions.
+    background : MultiSource or dict of str to array, optional
+        Samples that stand for the unknown; X by default.
+    n_draws : int, default=16
+        Draws from the background for each sample.
+    random_state : int, RandomState or None, default=None
+        Seed of the draws.
+
+    Returns
+    -------
+    SourceContributions
+        With ``contributions``, ``shares`` and ``by_class()``.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not as described, or X has more than 10 sources.
+
+    See Also
+    --------
+    grouped_importance : importance for the score of many samples.
+    m3fusion_sk.plotting.plot_contributions : the figure.
+
+    References
+    ----------
+    Shapley, L. S. (1953). A value for n-person games. Contributions to the Theory of Games 2, 307-317.
+    Lundberg, S. M., Lee, S.-I. (2017). A unified approach to interpreting model predictions. NeurIPS 30.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from m3fusion_sk import stacked_forest
+    >>> from m3fusion_sk.explain import source_contributions
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.arange(40) % 2
+    >>> X = {"ts": 9 * y[:, None, None] + rng.normal(size=(40, 3, 2)), "terrain": rng.normal(size=(40, 2))}
+    >>> forest = stacked_forest(20, random_state=0).fit(X, y)
+    >>> source_contributions(forest, X, random_state=0).shares.mean().round(1).to_dict()
+    {'ts': 1.0, 'terrain': 0.0}
+    """
+    X = as_multisource(X)
+    background = X if background is None else as_multisource(background)
+    _check(X, background, n_draws)
+    names = X.names
+    proba = estimator.predict_proba(X)
+    codes = np.argmax(proba, axis=1)
+    draws = check_random_state(random_state).randint(len(background), size=(n_draws, len(X)))
+    values = {frozenset(names): proba[np.arange(len(X)), codes].astype(float)}
+    for known in _subsets(names):
+        if known not in values:
+            values[known] = _value(estimator, X, background, known, draws, codes)
+    contributions = pd.DataFrame({name: _shapley(values, name, names) for name in names})
+    base = pd.Series(values[frozenset()], name="base")
+    return SourceContributions(np.asarray(estimator.classes_)[codes], contributions, base)
+
+
+def _subsets(names):
+    return [frozenset(part) for size in range(len(names) + 1) for part in combinations(names, size)]
+
+
+def _value(estimator, X, background, known, draws, codes):
+    """Mean probability of the decided class where only the sources `known` are the sample's own."""
+    total = np.zeros(len(X))
+    for rows in draws:
+        other = background[rows]
+        mixed = MultiSource({name: (X if name in known else other).rows_of(name) for name in X.names})
+        total += estimator.predict_proba(mixed)[np.arange(len(X)), codes]
+    return total / len(draws)
+
+
+def _shapley(values, name, names):
+    n, total = len(names), 0.0
+    for known in _subsets([other for other in names if other != name]):
+        weight = factorial(len(known)) * factorial(n - len(known) - 1) / factorial(n)
+        total = total + weight * (values[known | {name}] - values[known])
+    return total
+
+
+def _check(X, background, n_draws):
+    if len(X.names) > _MOST_SOURCES:
+        raise ValueError(f"X must have at most {_MOST_SOURCES} sources; got {len(X.names)}. Join some.")
+    if background.specs != X.specs:
+        raise ValueError(f"background must have the sources of X, {X.specs}; got {background.specs}.")
+    if not len(X) or not len(background):
+        raise ValueError(f"X and background must have samples; got {len(X)} and {len(background)}.")
+    if not isinstance(n_draws, Integral) or n_draws < 1:
+        raise ValueError(f"n_draws must be an integer from 1; got {n_draws!r}.")

@@ -1,0 +1,178 @@
+"""Importance of sources, dates and bands, by exchanging their values between objects."""
+
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_random_state
+
+from .multisource import MultiSource
+from .rows import ExchangedRows
+from .validation import as_multisource
+
+__all__ = ["grouped_importance"]
+
+_AXIS = {"date": ("n_dates",), "band": ("n_bands", "n_features")}
+
+
+def grouped_importance(
+    estimator,
+    X,
+    y,
+    *,
+    by="source",
+    groups=None,
+    scoring=None,
+    n_repeats=5,
+    labels=None,
+    random_state=None,
+    n_jobs=None,
+):
+    """How much the score falls when a source, a date or a band holds the values of other objects.
+
+    Values are exchanged as whole blocks: all of a source, all bands of a date, or a band at all dates and
+    pixels, so that what belongs together stays together. Single columns, as
+    `sklearn.inspection.permutation_importance` exchanges them, say little where neighbours hold the same.
+
+    Parameters
+    ----------
+    estimator : fitted classifier
+        Any that takes a `MultiSource`, pipelines included.
+    X : MultiSource or dict of str to array
+        Samples, of objects that did not train. To ask about some classes, give their samples alone.
+    y : array of shape (n_samples,)
+        True classes.
+    by : {"source", "date", "band"}, default="source"
+        What is exchanged: dates of series; bands of series and patches, and features of vectors.
+    groups : array of shape (n_samples,), optional
+        Object of each sample. Each object then gets the values of another object, so that a pixel never
+        gets those of its own parcel, which resemble its own. Without, samples are exchanged.
+    scoring : str or callable, optional
+        As in scikit-learn; the estimator's own score (accuracy) by default.
+    n_repeats : int, default=5
+        Number of exchanges of each block.
+    labels : dict of str to sequence, optional
+        Names of the dates or bands by source, for the table: ``{"ts": ["2018-05-01", ...]}``.
+    random_state : int, RandomState or None, default=None
+        Seed of the exchanges.
+    n_jobs : int, optional
+        Number of processes.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``importance``, the mean fall of the score, and ``std`` over the repeats; indexed by source, or by
+        source and date or band. ``table.attrs["score"]`` is the score of X as it is.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is not as described, or there is no date or band.
+
+    See Also
+    --------
+    source_contributions : the same question for single decisions.
+    m3fusion_sk.plotting.plot_importance : the figure.
+
+    Notes
+    -----
+    Two blocks that tell the same can replace each other: both then seem unimportant. Exchanging a date
+    makes series that do not occur; models may behave oddly on them.
+
+    References
+    ----------
+    Breiman, L. (2001). Random forests. Machine Learning 45, 5-32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from m3fusion_sk import stacked_forest
+    >>> from m3fusion_sk.explain import grouped_importance
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.arange(40) % 2
+    >>> X = {"ts": rng.normal(size=(40, 3, 2)), "terrain": rng.normal(size=(40, 2))}
+    >>> X["ts"][:, 1] += 9 * y[:, None]
+    >>> forest = stacked_forest(20, random_state=0).fit(X, y)
+    >>> grouped_importance(forest, X, y, random_state=0)["importance"].round(1).to_dict()
+    {'ts': 0.5, 'terrain': 0.0}
+    """
+    X, y = as_multisource(X), np.asarray(y)
+    if not isinstance(n_repeats, Integral) or n_repeats < 1:
+        raise ValueError(f"n_repeats must be an integer from 1; got {n_repeats!r}.")
+    blocks = _blocks(X.specs, by)
+    names = _names(blocks, X.specs, by, labels or {})
+    scorer = check_scoring(estimator, scoring=scoring)
+    rng = check_random_state(random_state)
+    partners = [_partners(len(X), groups, rng) for _ in range(n_repeats)]
+    score = scorer(estimator, X, y)
+    scores = Parallel(n_jobs=n_jobs)(
+        delayed(scorer)(estimator, exchanged(X, name, rows, place), y)
+        for name, place in blocks
+        for rows in partners
+    )
+    falls = score - np.reshape(scores, (len(blocks), n_repeats))
+    table = pd.DataFrame({"importance": falls.mean(axis=1), "std": falls.std(axis=1)}, index=names)
+    table.attrs["score"] = float(score)
+    return table
+
+
+def exchanged(X, name, rows, place=None):
+    """X whose source `name` holds the values of other rows: all of them, or those at `place`."""
+    if place is None:
+        return MultiSource({n: (X[rows] if n == name else X).rows_of(n) for n in X.names})
+    return X.replace(**{name: ExchangedRows(X.rows_of(name), rows, place)})
+
+
+def _blocks(specs, by):
+    """(source, place) of what is exchanged at once."""
+    if by == "source":
+        return [(name, None) for name in specs]
+    if by not in _AXIS:
+        raise ValueError(f"by must be 'source', 'date' or 'band'; got {by!r}.")
+    blocks = []
+    for name, spec in specs.items():
+        axes = [axis for axis, word in enumerate(spec.axes) if word in _AXIS[by]]
+        blocks += [(name, (*[slice(None)] * (axis + 1), i)) for axis in axes for i in range(spec.shape[axis])]
+    if not blocks:
+        raise ValueError(f"by={by!r} needs a source with such; X has {list(specs.values())}.")
+    return blocks
+
+
+def _names(blocks, specs, by, labels):
+    if by == "source":
+        return pd.Index([name for name, _ in blocks], name="source")
+    unknown = [name for name in labels if name not in specs]
+    pairs = []
+    for name, place in blocks:
+        given = labels.get(name)
+        n = sum(other == name for other, _ in blocks)
+        if unknown or (given is not None and len(given) != n):
+            raise ValueError(
+                f"labels must name each {by} of sources of X; got {len(given or [])} for {name!r}, which has "
+                f"{n}, and unknown sources {unknown}."
+            )
+        pairs.append((name, place[-1] if given is None else given[place[-1]]))
+    return pd.MultiIndex.from_tuples(pairs, names=["source", by])
+
+
+def _partners(n_samples, groups, rng):
+    """For each sample the one whose values it gets: of another object, where there are objects."""
+    if groups is None:
+        return rng.permutation(n_samples)
+    codes = pd.factorize(np.asarray(groups))[0]
+    n_groups = codes.max() + 1
+    if len(codes) != n_samples or (codes < 0).any() or n_groups < 2:
+        raise ValueError(
+            f"groups must name the object of each of the {n_samples} samples, and two objects or more; got "
+            f"{len(codes)} values, {n_groups} objects."
+        )
+    circle = rng.permutation(n_groups)
+    other = np.empty(n_groups, int)
+    other[circle] = np.roll(circle, 1)  # a circle through all objects: none keeps its own values
+    members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    partners = np.empty(n_samples, int)
+    for group, rows in enumerate(members):
+        partners[rows] = rng.choice(members[other[group]], len(rows), replace=True)
+    return partners
