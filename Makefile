@@ -5,7 +5,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 OLDEST := .venv-oldest
-MEETING_SKLEARN := sklearn_checks calls continuing classifier persistence onnx_export \
+MEETING_SKLEARN := sklearn_checks calls groups search progress continuing classifier persistence onnx_export \
 	multisource rows validation preprocessing gapfiller baseline model_selection metrics
 
 .PHONY: help demo test test-oldest soak lint format readme clean

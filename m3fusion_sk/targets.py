@@ -99,12 +99,17 @@ def check_classes(y, classes, n_present):
         )
     if classes is None:
         return present
+    codes = np.arange(len(classes))
     unknown = np.setdiff1d(present, classes)
-    if len(unknown):
-        raise ValueError(
-            f"classes must hold every label of y; {unknown.tolist()} are not among {classes.tolist()}."
-        )
-    return classes
+    if not len(unknown):
+        return classes
+    encoded = bool(present.dtype.kind in "iu" and np.isin(present, codes).all())
+    if encoded and classes.dtype.kind in "US":
+        return codes  # the labels' codes, as scikit-learn's voting, stacking and cross_val_predict give them
+    raise ValueError(
+        f"classes must hold every label of y; {unknown.tolist()} are not among {classes.tolist()}."
+        + f" If scikit-learn encoded the labels before, pass classes=range({len(classes)})." * encoded
+    )
 
 
 def class_factors(class_weight, classes, codes, weights):
