@@ -10,16 +10,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import safetensors.torch
+import torch
 
 from ._version import __version__
 from .network.build import empty_network, resolve_device
 from .network.net import make_net
-from .settings import auxiliary_weights, check_settings
+from .settings import auxiliary_weights, check_settings, paper_settings
 from .sources import KINDS
 from .wholefile import whole_file
 
 FORMAT = 1
-_MODEL, _WEIGHTS = "model.json", "weights.safetensors"
+_MODEL, _WEIGHTS, _CHECKSUM = "model.json", "weights.safetensors", "sha256"
 _NOT_SAVED = ("callbacks", "random_state", "device", "verbose")
 _SPECS = {spec.kind: spec for spec in KINDS}
 
@@ -30,13 +31,14 @@ def save(classifier, path):
     auxiliary_weights(classifier.alpha, classifier.sources_)
     weights = safetensors.torch.save(_state(classifier.net_.module_))
     try:
-        model = json.dumps(describe(classifier, weights), indent=1).encode()
+        model = json.dumps(describe(classifier), indent=1).encode()
     except TypeError as error:
         raise ValueError(
             f"save needs labels and parameters that JSON can hold: strings, numbers, booleans; got {error}."
         ) from error
     with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, content in {_MODEL: model, _WEIGHTS: weights}.items():
+        members = {_MODEL: model, _WEIGHTS: weights, _CHECKSUM: checksum(model, weights)}
+        for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name), content)  # a fixed date: equal models, equal files
 
 
@@ -44,7 +46,12 @@ def _state(network):
     return {name: values.detach().cpu().contiguous() for name, values in network.state_dict().items()}
 
 
-def describe(classifier, weights):
+def checksum(model, weights):
+    """Of both together: a description fits no other weights."""
+    return hashlib.sha256(hashlib.sha256(model).digest() + hashlib.sha256(weights).digest()).hexdigest()
+
+
+def describe(classifier):
     """Everything but the weights, as JSON takes it.
 
     ``parameters`` may have been set after `fit`; ``network`` is what `fit` built.
@@ -53,7 +60,6 @@ def describe(classifier, weights):
     return {
         "format": FORMAT,
         "version": __version__,
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "parameters": _plain_parameters(classifier.get_params(deep=False)),
         "network": {
             **_plain(network.settings),
@@ -104,19 +110,21 @@ class _Refused(Exception):
 
 def _read(content):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        model, weights = json.loads(archive.read(_MODEL)), archive.read(_WEIGHTS)
+        described, weights = archive.read(_MODEL), archive.read(_WEIGHTS)
+        expected = archive.read(_CHECKSUM).decode() if _CHECKSUM in archive.namelist() else "none"
+    model = json.loads(described)
     if model["format"] != FORMAT:
         raise _Refused(
             f"has format {model['format']}, written by m3fusion_sk {model['version']}; expected format "
             f"{FORMAT}. Install that version to read it."
         )
-    if hashlib.sha256(weights).hexdigest() != model["weights_sha256"]:
-        raise _Refused("holds weights that do not match their checksum: it is damaged. Save it again.")
+    if checksum(described, weights) != expected:
+        raise _Refused("does not match its checksum: it was altered or damaged. Save it again.")
     return model, safetensors.torch.load(weights)
 
 
 def _rebuild(cls, model, weights):
-    classifier = cls(**_parameters(model["parameters"]))
+    classifier = cls(**_parameters(cls, model))
     classes = model["classes"]
     classifier.classes_ = np.array(classes["values"], dtype=np.dtype(classes["dtype"]))
     if not np.array_equal(classifier.classes_, np.unique(classifier.classes_)):
@@ -127,16 +135,36 @@ def _rebuild(cls, model, weights):
         classifier.feature_names_in_ = np.array(model["feature_names"], dtype=object)
     classifier.history_ = model["history"]
     classifier.n_iter_ = len(classifier.history_)
-    network = empty_network(
-        SimpleNamespace(**model["network"]), classifier.sources_, len(classifier.classes_)
-    )
-    network.load_state_dict(weights)
+    network = _network(model["network"], classifier.sources_, len(classifier.classes_), weights)
     classifier.net_ = _untrained_net(classifier, network, resolve_device(classifier.device))
     return classifier
 
 
-def _parameters(plain):
-    parameters = dict(plain)
+def _network(shaping, sources, n_classes, weights):
+    """The network that is described, if it is the one whose weights these are."""
+    settings = SimpleNamespace(**{**paper_settings(), **shaping})  # what a file lacks did nothing then
+    with torch.device("meta"):  # shapes alone: no description makes us take much memory
+        expected = empty_network(settings, sources, n_classes).state_dict()
+    if _shapes(expected) != _shapes(weights):
+        raise _Refused("describes another network than that of its weights: it was altered. Save it again.")
+    network = empty_network(settings, sources, n_classes)
+    network.load_state_dict(weights)
+    return network
+
+
+def _shapes(state):
+    return {name: (tuple(values.shape), values.dtype) for name, values in state.items()}
+
+
+def _parameters(cls, model):
+    plain = model["parameters"]
+    unknown = sorted(set(plain) - set(cls._get_param_names()))
+    if unknown:
+        raise _Refused(
+            f"has parameters that this version does not know, {unknown}: it was written by m3fusion_sk "
+            f"{model['version']}. Install that version to read it."
+        )
+    parameters = {**paper_settings(), **plain}
     if isinstance(plain["class_weight"], list):
         parameters["class_weight"] = dict(plain["class_weight"])
     if plain["layout"] is not None:

@@ -266,6 +266,15 @@ def test_early_stopping_stops_keeps_the_best_epoch_and_forgets_the_held_out_samp
     assert len(pickle.dumps(clf)) < 1.2 * len(pickle.dumps(plain)) + 200 * clf.n_iter_
 
 
+def test_a_pickle_after_early_stopping_is_at_most_a_fifth_larger(samples):
+    X, y = samples
+    settings = {**SMALL, "hidden_size": 64, "patience": 100}
+    plain = M3FusionClassifier(**settings).fit(X, y)
+    early = M3FusionClassifier(**settings, early_stopping=True).fit(X, y)
+    assert early.n_iter_ == plain.n_iter_
+    assert len(pickle.dumps(early)) <= 1.2 * len(pickle.dumps(plain))
+
+
 def test_a_pickle_is_hardly_larger_than_the_weights(samples):
     clf = M3FusionClassifier(**{**SMALL, "hidden_size": 128, "max_epochs": 1}).fit(*samples)
     weights = sum(part.nbytes for part in clf.net_.module_.state_dict().values())

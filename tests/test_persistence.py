@@ -1,6 +1,8 @@
 """Saved classifiers: exact, whole, and read without running anything in them."""
 
+import io
 import json
+import os
 import pickle
 import zipfile
 
@@ -10,7 +12,8 @@ import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
-from m3fusion_sk import M3FusionClassifier, MultiSource
+from m3fusion_sk import M3FusionClassifier, MultiSource, paper_settings
+from m3fusion_sk.persistence import checksum, describe
 
 SMALL = {"hidden_size": 4, "n_filters": 2, "max_epochs": 2, "random_state": 0}
 
@@ -144,32 +147,107 @@ def test_a_truncated_file_is_refused_by_name(saved, tmp_path):
             M3FusionClassifier.load(path)
 
 
-def test_altered_bytes_are_refused_or_change_nothing(saved, tmp_path):
+N_MUTANTS = 1000 if os.environ.get("M3FUSION_SOAK") else 100
+KINDS_OF_DAMAGE = ("bit", "cut", "insert", "delete", "zero", "swap", "repeat", "value", "member")
+
+
+def mutant(content, kind, rng):
+    """The file with one random damage."""
+    n = len(content)
+    start, size = int(rng.integers(n)), int(rng.integers(1, 200))
+    stop = min(n, start + size)
+    noise = rng.integers(0, 256, size, dtype="u1").tobytes()
+    if kind == "bit":
+        altered = bytes([content[start] ^ (1 << int(rng.integers(8)))])
+        return content[:start] + altered + content[start + 1 :]
+    if kind == "swap":
+        other = int(rng.integers(n - size))
+        return content[:start] + content[other : other + stop - start] + content[stop:]
+    if kind in ("value", "member"):
+        return rewritten(content, kind, rng)
+    return {
+        "cut": content[:start],
+        "insert": content[:start] + noise + content[start:],
+        "delete": content[:start] + content[stop:],
+        "zero": content[:start] + bytes(stop - start) + content[stop:],
+        "repeat": content[:stop] + content[start:],
+    }[kind]
+
+
+def rewritten(content, kind, rng):
+    """A valid archive with another value in its description, or a member missing, emptied or exchanged."""
+    members = members_of(io.BytesIO(content))
+    names = list(members)
+    if kind == "member":
+        name, other = rng.choice(names, 2)
+        members.pop(name) if rng.random() < 0.3 else members.update(
+            {name: members[other][: rng.integers(99)]}
+        )
+    else:
+        model = json.loads(members["model.json"])
+        part, key = model, str(rng.choice(list(model)))
+        while isinstance(part[key], dict | list) and part[key]:
+            part = part[key]
+            key = rng.choice(list(part)) if isinstance(part, dict) else int(rng.integers(len(part)))
+        part[key] = [None, -1, 10**12, "x", [], {}, True, 0.5][rng.integers(8)]
+        members["model.json"] = json.dumps(model, indent=1).encode()
+    out = io.BytesIO()
+    write_members(out, members)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_DAMAGE)
+def test_altered_files_are_refused_by_name_or_change_nothing(saved, tmp_path, kind):
     rng, content, path = np.random.default_rng(0), saved.read_bytes(), tmp_path / "mutant.m3f"
     X, _ = make_samples()
-    expected = M3FusionClassifier.load(saved).predict_proba(X)
-    refused = 0
-    for _ in range(100):
-        mutant = bytearray(content)
-        mutant[rng.integers(len(content))] ^= 1 << rng.integers(8)
-        path.write_bytes(bytes(mutant))
+    original = M3FusionClassifier.load(saved)
+    expected = original.predict_proba(X)
+    refused, n_mutants = 0, -(-N_MUTANTS // len(KINDS_OF_DAMAGE))
+    for _ in range(n_mutants):
+        path.write_bytes(mutant(content, kind, rng))
         try:
-            np.testing.assert_array_equal(M3FusionClassifier.load(path).predict_proba(X), expected)
+            twin = M3FusionClassifier.load(path)
         except ValueError as error:
             assert "mutant.m3f" in str(error)
             refused += 1
-    assert refused > 80
+        else:
+            np.testing.assert_array_equal(twin.predict_proba(X), expected)
+            assert describe(twin) == describe(original)
+    assert refused > 0.7 * n_mutants
+
+
+def test_altered_descriptions_with_a_forged_checksum_do_not_crash(saved, tmp_path):
+    """The checksum tells damage, not malice: what it lets through is refused, or is a classifier."""
+    rng, content, path = np.random.default_rng(1), saved.read_bytes(), tmp_path / "mutant.m3f"
+    for _ in range(N_MUTANTS):
+        members = members_of(io.BytesIO(rewritten(content, "value", rng)))
+        members["sha256"] = checksum(members["model.json"], members["weights.safetensors"])
+        write_members(path, members)
+        try:
+            assert isinstance(M3FusionClassifier.load(path), M3FusionClassifier)
+        except ValueError as error:
+            assert "mutant.m3f" in str(error)
+
+
+def members_of(file):
+    with zipfile.ZipFile(file) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def write_members(file, members):
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
 def rewrite(saved, path, change):
-    with zipfile.ZipFile(saved) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
+    """A file that describes something else, with the checksum of that."""
+    members = members_of(saved)
     model = json.loads(members["model.json"])
     change(model)
     members["model.json"] = json.dumps(model).encode()
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
+    members["sha256"] = checksum(members["model.json"], members["weights.safetensors"])
+    write_members(path, members)
 
 
 def test_an_unknown_format_is_refused_with_the_version_that_wrote_it(saved, tmp_path):
@@ -181,17 +259,58 @@ def test_an_unknown_format_is_refused_with_the_version_that_wrote_it(saved, tmp_
         M3FusionClassifier.load(path)
 
 
-def test_weights_that_are_not_those_described_are_refused(saved, tmp_path):
+def test_a_description_that_does_not_fit_is_refused(saved, tmp_path):
     path = tmp_path / "odd.m3f"
-    rewrite(saved, path, lambda model: model.update(weights_sha256="0" * 64))
-    with pytest.raises(ValueError, match=r"odd\.m3f holds weights that do not match their checksum"):
+    members = members_of(saved)
+    write_members(path, {**members, "sha256": "0" * 64})
+    with pytest.raises(ValueError, match=r"odd\.m3f does not match its checksum"):
         M3FusionClassifier.load(path)
     rewrite(saved, path, lambda model: model["classes"].update(values=["forest", "crops"]))
     with pytest.raises(ValueError, match=r"odd\.m3f holds classes out of order"):
         M3FusionClassifier.load(path)
-    rewrite(saved, path, lambda model: model["network"].update(hidden_size=5))
-    with pytest.raises(ValueError, match=r"odd\.m3f is not a whole file"):
+    for hidden_size in (5, 10**9):  # the latter without taking its memory
+        rewrite(saved, path, lambda model, size=hidden_size: model["network"].update(hidden_size=size))
+        with pytest.raises(ValueError, match=r"odd\.m3f describes another network than that of its weights"):
+            M3FusionClassifier.load(path)
+    rewrite(saved, path, lambda model: model["parameters"].update(colour="red"))
+    with pytest.raises(
+        ValueError, match=r"odd\.m3f has parameters that this version does not know, \['colour"
+    ):
         M3FusionClassifier.load(path)
+
+
+def test_parameters_that_a_file_of_before_lacks_do_nothing(saved, tmp_path):
+    X, _ = make_samples()
+    original = M3FusionClassifier.load(saved)
+
+    def forget(model):
+        del (
+            model["parameters"]["linear_path"],
+            model["network"]["linear_path"],
+            model["parameters"]["warm_start"],
+        )
+
+    rewrite(saved, tmp_path / "before.m3f", forget)
+    twin = M3FusionClassifier.load(tmp_path / "before.m3f")
+    np.testing.assert_array_equal(twin.predict_proba(X), original.predict_proba(X))
+    assert twin.linear_path == paper_settings()["linear_path"] and twin.warm_start is False
+
+
+@pytest.mark.parametrize("parameters", [{}, {"linear_path": 3}, {"normalize": "minmax", "dtype": "float64"}])
+def test_all_that_is_known_of_the_inputs_travels_along(tmp_path, parameters):
+    X, y = make_samples()
+    clf = M3FusionClassifier(**SMALL, **parameters).fit(X, y)
+    clf.save(tmp_path / "model.m3f")
+    ours, theirs = (
+        c.net_.module_.state_dict() for c in (clf, M3FusionClassifier.load(tmp_path / "model.m3f"))
+    )
+    assert list(ours) == list(theirs)
+    for name, values in clf.net_.module_.named_buffers():
+        if name in ours:
+            assert torch.equal(values, theirs[name])
+    center = np.ravel(theirs["scalers.0.center"])
+    low = X["ts"].min(axis=(0, 1)) if parameters.get("normalize") else X["ts"].mean(axis=(0, 1))
+    np.testing.assert_allclose(center, low, rtol=1e-5)
 
 
 def test_a_missing_file_is_the_usual_error(tmp_path):

@@ -1,6 +1,5 @@
 """From the parameters of a classifier to a network, on a device."""
 
-import numpy as np
 import torch
 
 from .fusion import FusionNetwork
@@ -32,7 +31,7 @@ def build_network(settings, X, n_classes, weights):
 def empty_network(settings, sources, n_classes):
     """The network that a saved state fits into."""
     scalers = {
-        name: InputScaler(np.zeros(spec.band_shape), np.ones(spec.band_shape))
+        name: InputScaler(torch.zeros(spec.band_shape), torch.ones(spec.band_shape))
         for name, spec in sources.items()
     }
     with torch.random.fork_rng(devices=[]):  # its random start is overwritten: no draw should be noticed
