@@ -125,7 +125,17 @@ class GapFiller(SourceTransformer):
         return as_given(self, X.replace(**filled) if filled else X)
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the flattened columns, as in `StackedFeatures`."""
+        """Names of the flattened columns, as in `StackedFeatures`.
+
+        Parameters
+        ----------
+        input_features : ignored
+            Except that it must agree with what ``fit`` saw, and names the columns of a plain table.
+
+        Returns
+        -------
+        array of str
+        """
         return joined(self._names_by_source(input_features).values())
 
 

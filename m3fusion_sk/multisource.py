@@ -8,6 +8,7 @@ import numpy as np
 from .patchview import PatchView
 from .rows import LAZY_ROWS, SelectedRows, take_rows
 from .sources import check_lengths, column_names, infer_spec
+from .values import as_name, as_values
 
 __all__ = ["MultiSource"]
 
@@ -73,7 +74,7 @@ class MultiSource:
         values = {**({} if sources is None else dict(sources)), **named}
         if not values:
             raise ValueError("MultiSource needs at least one source, as in MultiSource(ts=ts); got none.")
-        self._values = {_as_name(name): _as_values(name, v) for name, v in values.items()}
+        self._values = {as_name(name): as_values(name, v) for name, v in values.items()}
         self._rows = None
         self.specs = {name: infer_spec(name, v.shape) for name, v in self._values.items()}
         check_lengths({name: int(v.shape[0]) for name, v in self._values.items()})
@@ -161,9 +162,11 @@ class MultiSource:
         return tuple(self.specs)
 
     def keys(self):
+        """Names of the sources, as of a dict."""
         return self.specs.keys()
 
     def items(self):
+        """Names and values of the sources, as of a dict: ``dict(X.items())`` is a plain dict."""
         return [(name, self[name]) for name in self.specs]
 
     def arrays(self):
@@ -174,11 +177,32 @@ class MultiSource:
         return name in self.specs
 
     def values_of(self, name):
-        """The values of a source as they were given, before any selection of rows."""
+        """The values of a source as they were given, before any selection of rows.
+
+        Parameters
+        ----------
+        name : str
+            Name of the source.
+
+        Returns
+        -------
+        array of shape (n_given, ...)
+        """
         return self._values[self._known(name)]
 
     def rows_of(self, name):
-        """The values of a source for the rows of this container, gathered only when they are indexed."""
+        """The values of a source for the rows of this container, gathered only when they are indexed.
+
+        Parameters
+        ----------
+        name : str
+            Name of the source.
+
+        Returns
+        -------
+        array-like of shape (n_samples, ...)
+            Of any kind that has rows.
+        """
         values = self.values_of(name)
         if self._rows is None:
             return values
@@ -213,7 +237,18 @@ class MultiSource:
         return name
 
     def select(self, names):
-        """The same samples with some of the sources, in the order of the sequence `names`."""
+        """The same samples with some of the sources.
+
+        Parameters
+        ----------
+        names : list of str
+            The sources to keep, in this order.
+
+        Returns
+        -------
+        MultiSource
+            No values are copied.
+        """
         if isinstance(names, str) or not len(names) or len(set(names)) < len(names):
             raise ValueError(
                 f"select needs a list of names, each once, as {list(self.specs)[:1]}; got {names!r}."
@@ -222,11 +257,27 @@ class MultiSource:
         return self._view(values, {name: self.specs[name] for name in names}, self._rows)
 
     def replace(self, **named):
-        """The same samples with some sources replaced or added; `named` has a row for each sample."""
+        """The same samples with some sources replaced or added.
+
+        Parameters
+        ----------
+        **named : array of shape (n_samples, ...)
+            New values, by name of the source.
+
+        Returns
+        -------
+        MultiSource
+            The other sources are not copied.
+        """
         return MultiSource({**{name: self.rows_of(name) for name in self.specs}, **named})
 
     def materialize(self):
-        """A copy that holds its own rows only, in memory."""
+        """A copy that holds its own rows only, in memory: small to pickle after a selection of rows.
+
+        Returns
+        -------
+        MultiSource
+        """
         return MultiSource({name: np.array(values) for name, values in self.arrays().items()})
 
     @staticmethod
@@ -272,6 +323,10 @@ class MultiSource:
             The flattened values, source after source.
         sources : dict of str to SeriesSpec, PatchSpec or VectorSpec
             How to cut them.
+
+        Returns
+        -------
+        MultiSource
         """
         stops = np.cumsum([spec.size for spec in sources.values()])
         if array.shape[1] != stops[-1]:
@@ -287,39 +342,3 @@ class MultiSource:
             for name, spec in self.specs.items()
         ]
         return f"MultiSource({len(self)} samples, {', '.join(parts)})"
-
-
-def _as_name(name):
-    if not isinstance(name, str) or not name:
-        raise TypeError(f"Names of sources must be non-empty strings; got {name!r}.")
-    return name
-
-
-def _as_values(name, values):
-    if isinstance(values, np.ma.MaskedArray):
-        raise ValueError(
-            f"X[{name!r}] must be a plain array; got a masked array, whose mask would be lost. For a series "
-            f"write X[{name!r}].astype('float32').filled(np.nan) and fill the gaps with GapFiller."
-        )
-    if hasattr(values, "toarray"):
-        raise TypeError(
-            f"X[{name!r}] must be dense; got the sparse type {type(values).__name__}. Use .toarray()."
-        )
-    if hasattr(values, "detach"):  # a torch tensor
-        values = values.detach().cpu().numpy()
-    if not all(hasattr(values, a) for a in ("shape", "dtype", "__getitem__")) or hasattr(values, "iloc"):
-        values = _as_array(name, values)
-    dtype = np.dtype(values.dtype)
-    if dtype.kind not in "biuf":
-        raise ValueError(
-            f"X[{name!r}] must hold real numbers; got dtype {dtype}. Convert it, for instance with "
-            f"np.asarray(X[{name!r}], dtype='float32')."
-        )
-    return values
-
-
-def _as_array(name, values):
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"X[{name!r}] must be an array with samples of one shape; got {error}") from error

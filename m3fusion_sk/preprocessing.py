@@ -223,7 +223,17 @@ class SelectSources(SourceTransformer):
         return as_given(self, self._check(X, reset=False, names=self._kept()))
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the flattened columns of the kept sources, as in `StackedFeatures`."""
+        """Names of the flattened columns of the kept sources, as in `StackedFeatures`.
+
+        Parameters
+        ----------
+        input_features : ignored
+            Except that it must agree with what ``fit`` saw, and names the columns of a plain table.
+
+        Returns
+        -------
+        array of str
+        """
         names = self._names_by_source(input_features)
         return joined(names[name] for name in self._kept())
 

@@ -180,7 +180,17 @@ class SpectralIndices(SourceTransformer):
         return tuple(n + n_more * (axis == spec.band_axis) for axis, n in enumerate(spec.shape))
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the flattened columns; indices are named as bands are, ``ts_t00_b10`` and so on."""
+        """Names of the flattened columns; indices are named as bands are, ``ts_t00_b10`` and so on.
+
+        Parameters
+        ----------
+        input_features : ignored
+            Except that it must agree with what ``fit`` saw, and names the columns of a plain table.
+
+        Returns
+        -------
+        array of str
+        """
         names = self._names_by_source(input_features)
         check_is_fitted(self, "indices_")
         for name in self.indices_:

@@ -1,7 +1,13 @@
 """What the package offers by name."""
 
+import ast
+import inspect
+import pydoc
+import re
 import subprocess
 import sys
+
+import pytest
 
 import m3fusion_sk
 from m3fusion_sk import mapping
@@ -22,6 +28,7 @@ TOP_LEVEL = {
     "stacked_forest",
 }
 MAPPING = {"ChunkedPredictor", "PatchRaster", "Scene", "SeriesRaster", "VectorRaster"}
+NOTHING_RETURNED = {"M3FusionClassifier.save", "M3FusionClassifier.to_onnx"}
 
 
 def test_the_public_names_are_these():
@@ -37,6 +44,67 @@ def test_every_public_object_is_documented():
         for name in names:
             text = getattr(module, name).__doc__
             assert "Examples\n" in text, name
+
+
+HEADING = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}$", re.MULTILINE)
+OF_PYTHON = {"self", "cls"}
+
+
+def sections(thing):
+    """The sections of a numpydoc docstring, by heading."""
+    parts = HEADING.split(inspect.getdoc(thing) or "")
+    return {"Summary": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
+
+
+def documented(section):
+    lines = [line for line in section.splitlines() if line and not line.startswith(" ")]
+    return {name.strip().lstrip("*") for line in lines for name in line.split(":")[0].split(",")}
+
+
+def public_methods(thing):
+    for name, member in inspect.getmembers(thing):
+        ours = str(getattr(member, "__module__", "")).startswith("m3fusion_sk")
+        if not name.startswith("_") and ours and (inspect.isfunction(member) or inspect.ismethod(member)):
+            yield f"{thing.__name__}.{name}", member
+
+
+def documented_things():
+    for name in sorted(TOP_LEVEL - {"__version__"}):
+        thing = getattr(m3fusion_sk, name)
+        yield name, thing
+        if inspect.isclass(thing):
+            yield from public_methods(thing)
+
+
+@pytest.mark.parametrize(
+    ("name", "thing"), list(documented_things()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_every_parameter_and_result_is_documented(name, thing):
+    found, signature = sections(thing), inspect.signature(thing)
+    assert found["Summary"].strip(), name
+    missing = set(signature.parameters) - OF_PYTHON - documented(found.get("Parameters", ""))
+    assert not missing, f"{name} does not document {sorted(missing)}"
+    one_liner = not set(signature.parameters) - OF_PYTHON
+    if not inspect.isclass(thing) and name not in NOTHING_RETURNED and not one_liner:
+        assert {"Returns", "Yields"} & set(found), f"{name} does not say what it returns"
+
+
+def test_the_help_of_the_classifier_is_enough_to_use_it():
+    text = pydoc.render_doc(m3fusion_sk.M3FusionClassifier, renderer=pydoc.plaintext)
+    parameters = inspect.signature(m3fusion_sk.M3FusionClassifier).parameters
+    for name in parameters:
+        assert re.search(rf"^ \|  {name} : ", text, re.MULTILINE), name
+    for default in (p for p in parameters.values() if p.default not in (None, inspect.Parameter.empty)):
+        stated = re.search(rf"^ \|  {default.name} : .*default=(\S+)$", text, re.MULTILINE)[1]
+        assert ast.literal_eval(stated) == default.default, default.name
+    for word in (
+        "n_dates, n_bands",
+        "n_bands, height,",
+        "predict_proba(self, X)",
+        "Raises",
+        ">>> clf.predict",
+    ):
+        assert word in text, word
 
 
 def test_the_package_is_imported_without_its_extras():

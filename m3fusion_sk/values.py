@@ -1,0 +1,39 @@
+"""What the values of a source may be, and what they may not."""
+
+import numpy as np
+
+
+def as_name(name):
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"Names of sources must be non-empty strings; got {name!r}.")
+    return name
+
+
+def as_values(name, values):
+    if isinstance(values, np.ma.MaskedArray):
+        raise ValueError(
+            f"X[{name!r}] must be a plain array; got a masked array, whose mask would be lost. For a series "
+            f"write X[{name!r}].astype('float32').filled(np.nan) and fill the gaps with GapFiller."
+        )
+    if hasattr(values, "toarray"):
+        raise TypeError(
+            f"X[{name!r}] must be dense; got the sparse type {type(values).__name__}. Use .toarray()."
+        )
+    if hasattr(values, "detach"):  # a torch tensor
+        values = values.detach().cpu().numpy()
+    if not all(hasattr(values, a) for a in ("shape", "dtype", "__getitem__")) or hasattr(values, "iloc"):
+        values = _as_array(name, values)
+    dtype = np.dtype(values.dtype)
+    if dtype.kind not in "biuf":
+        raise ValueError(
+            f"X[{name!r}] must hold real numbers; got dtype {dtype}. Convert it, for instance with "
+            f"np.asarray(X[{name!r}], dtype='float32')."
+        )
+    return values
+
+
+def _as_array(name, values):
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"X[{name!r}] must be an array with samples of one shape; got {error}") from error
