@@ -12,10 +12,12 @@ import geopandas
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from m3fusion_sk import MultiSource, StratifiedGroupShuffleSplit
+from m3fusion_sk import GapFiller, MultiSource, StratifiedGroupShuffleSplit
 from m3fusion_sk.mapping import PatchRaster, Scene, SeriesRaster
 
 MINIMUM_CROWNS = 10
+MINIMUM_POLYGONS = 5
+PIXELS_OF_A_POLYGON = 60
 OTHER = 99
 
 
@@ -121,4 +123,48 @@ def lpis_scene(folder):
     return Scene(sources, grid="s2_10m")
 
 
-DATASETS = {"made": made, "idtrees": idtrees, "lpis": lpis}
+def rondonia(n_splits, seed=0):
+    """Sentinel-2 series of pixels in Rondonia, split by squares of 0.1 degree."""
+    stored = np.load(data_folder("amazon_rondonia") / "series.npz")
+    return Dataset(
+        X=MultiSource(ts=stored["ts"]),
+        y=stored["class_names"][stored["y"]],
+        groups=stored["block"],
+        objects=stored["block"],
+        cv=StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed),
+        note=f"{n_splits} folds by squares of 0.1 degree",
+    )
+
+
+def eolearn(n_splits, seed=0):
+    """Land use in Slovenia: a gappy NDVI series of 68 dates, 13 bands of 5 dates, and terrain height."""
+    stored = np.load(data_folder("eolearn_slovenia") / "testeopatch.npz")
+    rows, cols = eolearn_pixels(stored["lulc"], stored["poly"], seed)
+    gaps = np.where(stored["valid"], stored["ndvi"], np.nan)[:, rows, cols].T
+    ndvi = GapFiller().fit_transform(MultiSource(ndvi=gaps.astype(np.float32)[:, :, None]))["ndvi"]
+    bands = stored["bands5"][:, rows, cols].transpose(1, 0, 2)
+    polygons = stored["poly"][rows, cols]
+    return Dataset(
+        X=MultiSource(ndvi=np.asarray(ndvi), bands=bands, height=stored["dem"][rows, cols][:, None]),
+        y=stored["class_names"][stored["lulc"][rows, cols]],
+        groups=polygons,
+        objects=polygons,
+        cv=StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed),
+        note=f"{n_splits} folds by polygon, {PIXELS_OF_A_POLYGON} pixels of each: too few to rank models",
+    )
+
+
+def eolearn_pixels(classes, polygons, seed):
+    """Rows and columns of pixels of classes with enough polygons, some of each polygon."""
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for code in np.unique(classes[classes > 0]):
+        parts = [
+            np.argwhere((classes == code) & (polygons == p)) for p in np.unique(polygons[classes == code])
+        ]
+        if len(parts) >= MINIMUM_POLYGONS:
+            chosen += [rng.permutation(part)[:PIXELS_OF_A_POLYGON] for part in parts]
+    return np.concatenate(chosen).T
+
+
+DATASETS = {"made": made, "idtrees": idtrees, "rondonia": rondonia, "lpis": lpis, "eolearn": eolearn}

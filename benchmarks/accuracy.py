@@ -1,0 +1,189 @@
+"""Ours against tuned classical models: the same outer folds by object, every choice on training objects.
+
+    python benchmarks/accuracy.py [--data made idtrees ...] [--models ...] [--jobs 2]
+
+says how long it will take, goes on with the rows that stand in the output folder, prints the tables and
+writes them there. `--tables` prints them without running anything.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from baselines import GRIDS, tuned
+from comparison import estimate, print_tables
+from datasets import DATASETS, DataMissing
+from sklearn.base import clone
+
+from m3fusion_sk import M3FusionClassifier, land_cover_scores, paper_settings
+
+OUTPUT = Path(__file__).parent / "output" / "accuracy"
+SPLITS = 5
+SEEDS = (0, 1, 2)
+OURS, AVERAGED, PAPER = "ours", "ours, 3 seeds averaged", "paper's recipe, small"
+MODELS = [OURS, PAPER, *GRIDS]
+SMALL = {**paper_settings(), "hidden_size": 64, "n_filters": 16, "stem": "auto"}
+
+
+def tasks(names, models):
+    """Every fit of the study: (set, fold, model, seed)."""
+    return [
+        (name, fold, model, seed)
+        for name in names
+        for model in models
+        for fold in range(SPLITS)
+        for seed in (SEEDS if model == OURS else SEEDS[:1])
+    ]
+
+
+def fit(model, X, y, groups, seed, budget):
+    """A fitted model, and what was chosen for it."""
+    if model == OURS:
+        return M3FusionClassifier(random_state=seed).fit(X, y), {}
+    if model == PAPER:
+        return fit_for(budget, M3FusionClassifier(**SMALL, random_state=seed), X, y)
+    return tuned(model, X, y, groups, seed)
+
+
+def fit_for(seconds, network, X, y):
+    """As many epochs as fit into these seconds, by the time that one epoch takes."""
+    start = time.perf_counter()
+    one = clone(network).set_params(max_epochs=1).fit(X, y)
+    first = time.perf_counter() - start
+    epochs = max(1, round((seconds - first + one.history_[0]["dur"]) / one.history_[0]["dur"]))
+    return network.set_params(max_epochs=epochs).fit(X, y), {"max_epochs": epochs}
+
+
+def run(data, model, fold, seed, budget):
+    """One row: scores on the test objects of a fold, and class probabilities or None."""
+    train, test = list(data.cv.split(data.X, data.y, data.groups))[fold]
+    start, before = time.perf_counter(), peak_megabytes()
+    fitted, chosen = fit(model, data.X[train], data.y[train], data.groups[train], seed, budget)
+    middle = time.perf_counter()
+    predicted = fitted.predict(data.X[test])
+    end = time.perf_counter()
+    proba = fitted.predict_proba(data.X[test]) if model == OURS else None
+    row = {
+        **scores_of(data, test, predicted),
+        "fit_seconds": middle - start,
+        "predict_seconds": end - middle,
+        "megabytes": peak_megabytes() - before,
+        "n_train": len(train),
+        "n_test": len(test),
+        "chosen": json.dumps(chosen),
+    }
+    return row, proba
+
+
+def scores_of(data, test, predicted):
+    scores = land_cover_scores(
+        data.y[test], predicted, labels=np.unique(data.y), groups=np.asarray(data.objects)[test]
+    )
+    return scores.summary.to_dict()
+
+
+def peak_megabytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+class Study:
+    """The rows of one data set in a folder, which a later run goes on with."""
+
+    def __init__(self, name, output):
+        self.name, self.folder = name, output / name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.data = DATASETS[name](SPLITS)
+
+    def __call__(self, task):
+        _, fold, model, seed = task
+        row, proba = run(self.data, model, fold, seed, self.budget(fold) if model == PAPER else None)
+        stem = self.folder / stem_of(task)
+        if proba is not None:
+            np.save(stem.with_suffix(".npy"), proba)
+        task = dict(zip(("data", "fold", "model", "seed"), task, strict=True))
+        stem.with_suffix(".json").write_text(json.dumps({**task, **row}))
+        return {**task, **row}
+
+    def budget(self, fold):
+        """Seconds that our defaults took on this fold, which the paper's recipe gets too."""
+        rows = [self.folder / f"{stem_of((self.name, fold, OURS, seed))}.json" for seed in SEEDS]
+        return float(np.mean([json.loads(path.read_text())["fit_seconds"] for path in rows]))
+
+    def average(self, fold):
+        """The row of the seeds' mean probabilities."""
+        _, test = list(self.data.cv.split(self.data.X, self.data.y, self.data.groups))[fold]
+        stems = [self.folder / stem_of((self.name, fold, OURS, seed)) for seed in SEEDS]
+        classes = np.unique(self.data.y[_])
+        proba = np.mean([np.load(stem.with_suffix(".npy")) for stem in stems], axis=0)
+        rows = pd.DataFrame([json.loads(stem.with_suffix(".json").read_text()) for stem in stems])
+        task = (self.name, fold, AVERAGED, 0)
+        return {
+            **dict(zip(("data", "fold", "model", "seed"), task, strict=True)),
+            **scores_of(self.data, test, classes[proba.argmax(axis=1)]),
+            **rows[["fit_seconds", "predict_seconds"]].sum().to_dict(),
+            **rows[["megabytes", "n_train", "n_test"]].max().to_dict(),
+        }
+
+
+def stem_of(task):
+    _, fold, model, seed = task
+    return "_".join("".join(c if c.isalnum() else "-" for c in str(part)) for part in (model, fold, seed))
+
+
+def study(name, todo, jobs, output):
+    """Run the tasks of one data set, each in a process of its own."""
+    work = Study(name, output)
+    context = multiprocessing.get_context("fork")  # the children share the samples
+    ours = [task for task in todo if task[2] == OURS]
+    for part in (ours, [task for task in todo if task[2] != OURS]):
+        with context.Pool(jobs, maxtasksperchild=1) as pool:
+            for row in pool.imap_unordered(work, part, chunksize=1):
+                print(
+                    f"{name} fold {row['fold']}: {row['model']} {row['accuracy']:.4f} "
+                    f"({row['fit_seconds']:.0f} s, {row['chosen']})",
+                    flush=True,
+                )
+    done = [t for t in tasks([name], [OURS]) if (work.folder / f"{stem_of(t)}.npy").exists()]
+    for fold in range(SPLITS):
+        if sum(task[1] == fold for task in done) == len(SEEDS):
+            path = work.folder / f"{stem_of((name, fold, AVERAGED, 0))}.json"
+            path.write_text(json.dumps(work.average(fold)))
+
+
+def rows_in(output):
+    """All rows that stand in the output folder."""
+    return pd.DataFrame([json.loads(path.read_text()) for path in sorted(output.glob("*/*.json"))])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", nargs="+", choices=list(DATASETS), default=list(DATASETS))
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--jobs", type=int, default=1, help="fits at a time")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="folder of the rows")
+    parser.add_argument(
+        "--tables", action="store_true", help="only print the tables of the rows that are there"
+    )
+    arguments = parser.parse_args()
+    todo = [
+        task
+        for task in tasks(arguments.data, arguments.models)
+        if not (arguments.output / task[0] / f"{stem_of(task)}.json").exists()
+    ]
+    if not arguments.tables:
+        print(estimate(todo, arguments.jobs), flush=True)
+        for name in arguments.data:
+            try:
+                study(name, [task for task in todo if task[0] == name], arguments.jobs, arguments.output)
+            except DataMissing as error:
+                print(f"{name}: skipped, {error}")
+    print_tables(rows_in(arguments.output), arguments.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Tables of the accuracy study: means, deviations, and the paired test against the best baseline."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+MEASURED = Path(__file__).parent / "results" / "accuracy.csv"
+SCORES = ["accuracy", "f1_weighted", "f1_macro", "kappa", "object_accuracy"]
+OURS = ("ours", "ours, 3 seeds averaged", "paper's recipe, small")
+
+
+def estimate(todo, jobs):
+    """How long the tasks will take, by what the same tasks took when the results were written down."""
+    seconds, unknown = 0.0, len(todo)
+    if MEASURED.exists():
+        means = pd.read_csv(MEASURED).groupby(["data", "model"])[["fit_seconds", "predict_seconds"]].mean()
+        known = [means.loc[name, model].sum() for name, _, model, _ in todo if (name, model) in means.index]
+        seconds, unknown = sum(known), len(todo) - len(known)
+    return (
+        f"{len(todo)} fits to run, about {seconds / 3600 / jobs:.1f} hours with {jobs} at a time"
+        + (f", and {unknown} that were not timed before" if unknown else "")
+        + ". Finished rows are kept: an interrupted run goes on with them."
+    )
+
+
+def corrected_t_test(first, second, test_share):
+    """p value of the difference of two models over the same resampled folds.
+
+    Parameters
+    ----------
+    first, second : array of shape (n_folds,)
+        Scores of both models on the same folds.
+    test_share : float
+        Test over training samples of a fold.
+
+    References
+    ----------
+    Nadeau, C., Bengio, Y. (2003). Inference for the generalization error. Machine Learning 52, 239-281.
+    """
+    difference = np.asarray(first) - np.asarray(second)
+    variance = difference.var(ddof=1) * (1 / len(difference) + test_share)
+    if variance == 0:
+        return 1.0 if difference.mean() == 0 else 0.0
+    return float(2 * stats.t.sf(abs(difference.mean()) / np.sqrt(variance), len(difference) - 1))
+
+
+def by_fold(rows, score):
+    """Mean over seeds: a table of folds by models."""
+    return rows.pivot_table(index="fold", columns="model", values=score, aggfunc="mean")
+
+
+def summary(rows):
+    """Mean and deviation over folds, deviation over seeds, and the paired test, for one data set."""
+    folds = {score: by_fold(rows, score) for score in SCORES}
+    complete = folds["accuracy"].dropna(axis=1)
+    baselines = [name for name in complete if name not in OURS]
+    best = complete[baselines].mean().idxmax() if baselines else None
+    share = (rows["n_test"] / rows["n_train"]).mean()
+    table = []
+    for model in folds["accuracy"].mean().sort_values(ascending=False).index:
+        part = rows[rows["model"] == model]
+        line = {"model": model, "folds": part["fold"].nunique()}
+        for score in SCORES:
+            line[score] = f"{folds[score][model].mean():.4f} ± {folds[score][model].std():.4f}"
+        seeds = part.groupby("fold")["accuracy"].std().mean()
+        line["± seeds"] = "" if np.isnan(seeds) else f"{seeds:.4f}"
+        line["p"] = "best baseline" if model == best else ""
+        if best is not None and model in OURS and model in complete:
+            line["p"] = f"{corrected_t_test(complete[model], complete[best], share):.3f}"
+        line["fit s"], line["predict s"] = (
+            f"{part[c].mean():.1f}" for c in ("fit_seconds", "predict_seconds")
+        )
+        line["MB"] = f"{part['megabytes'].mean():.0f}"
+        table.append(line)
+    return pd.DataFrame(table)
+
+
+def as_markdown(table):
+    lines = [table.columns, ["---"] * len(table.columns), *table.astype(str).to_numpy()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def print_tables(rows, output):
+    """Print the tables, and write them and all rows into the output folder."""
+    if rows.empty:
+        print("no rows yet")
+        return
+    text = "\n\n".join(
+        f"### {name}\n\n{as_markdown(summary(part))}" for name, part in rows.groupby("data", sort=False)
+    )
+    (output / "tables.md").write_text(text + "\n")
+    rows.round(4).to_csv(output / "accuracy.csv", index=False)
+    print("\n" + text)
