@@ -41,8 +41,10 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     date_embedding : int or None, default=64
         Size of a linear embedding of each date, with layer norm and sinusoidal position, before the
         encoder; None feeds the bands themselves.
-    linear_path : int, default=0
+    linear_path : int, default=64
         Number of whitened principal components of the flattened series that join its feature.
+    patch_path : int, default=64
+        The same for patches, averaged over squares to at most 512 values before.
     stem : {"auto", "7x7", "3x3"}, default="auto"
         First convolution. "auto" takes 7x7 for patches of 20 pixels a side and more, 3x3 for smaller ones.
     feature_norm : bool, default=True
@@ -65,8 +67,9 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     schedule : {"one-cycle", "constant"}, default="one-cycle"
     batch_size : int, default=64
         Samples of a training step.
-    max_epochs : int, default=40
-        Passes over the training samples.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training samples. "auto" makes about 1,500 training steps, and at least 20 and at
+        most 200 passes: small sets are seen more often.
     weight_decay : float, default=0.01
     class_weight : dict or "balanced", optional
         As in scikit-learn.
@@ -147,7 +150,8 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         n_filters=16,
         series_encoder="gru",
         date_embedding=64,
-        linear_path=0,
+        linear_path=64,
+        patch_path=64,
         stem="auto",
         feature_norm=True,
         dropout=0.3,
@@ -159,7 +163,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         lr=2e-3,
         schedule="one-cycle",
         batch_size=64,
-        max_epochs=40,
+        max_epochs="auto",
         weight_decay=0.01,
         class_weight=None,
         early_stopping=False,
@@ -178,6 +182,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         self.series_encoder = series_encoder
         self.date_embedding = date_embedding
         self.linear_path = linear_path
+        self.patch_path = patch_path
         self.stem = stem
         self.feature_norm = feature_norm
         self.dropout = dropout

@@ -100,13 +100,15 @@ def write_network(graph, network, *, auxiliary, attention):
 
 def _write_features(graph, network):
     features, weights = {}, {}
-    parts = zip(network.sources, network.scalers, network.encoders, network.norms, strict=True)
-    for name, scaler, encoder, norm in parts:
+    parts = network.scalers, network.encoders, network.paths, network.norms
+    for name, scaler, encoder, path, norm in zip(network.sources, *parts, strict=True):
         x = write_module(graph, scaler, name)
         if isinstance(encoder, SeriesEncoder):
             feature, weights[name] = write_series(graph, encoder, x)
         else:
             feature = write_module(graph, encoder, x)
+        if path.n_outputs:
+            feature = graph.add("Concat", feature, write_module(graph, path, x), axis=1)
         features[name] = write_module(graph, norm, feature)
     return features, weights
 

@@ -103,15 +103,24 @@ def _write_max_pool(graph, layer, x):
     return graph.add("MaxPool", x, kernel_shape=size, strides=size)
 
 
+def _write_average_pool(graph, layer, x):
+    return graph.add(
+        "AveragePool",
+        x,
+        kernel_shape=[layer.kernel_size] * 2,
+        strides=[layer.stride] * 2,
+        pads=list(layer.padding) * 2,
+        ceil_mode=int(layer.ceil_mode),
+        count_include_pad=int(layer.count_include_pad),
+    )
+
+
 # ----- encoders
 
 
 def write_series(graph, encoder, x):  # (n, dates, bands) -> feature (n, units), weights (n, dates)
     states = write_module(graph, encoder.states, write_module(graph, encoder.embedding, x))
-    feature, weights = _ATTENTIONS[type(encoder.attention)](graph, encoder.attention, states)
-    if encoder.linear_path is not None:
-        feature = graph.add("Concat", feature, write_module(graph, encoder.linear_path, x), axis=1)
-    return feature, weights
+    return _ATTENTIONS[type(encoder.attention)](graph, encoder.attention, states)
 
 
 def _write_embedding(graph, embedding, x):
@@ -167,7 +176,7 @@ def _write_head_attention(graph, attention, states):  # (n, dates, units)
 
 
 def _write_linear_path(graph, path, x):
-    flat = graph.add("Flatten", x, axis=1)
+    flat = graph.add("Flatten", write_module(graph, path.pool, x), axis=1)
     moved = graph.add("Sub", flat, graph.constant(path.center))
     return graph.add("MatMul", moved, graph.constant(path.projection))
 
@@ -201,6 +210,7 @@ _WRITERS = {
     nn.Conv1d: _write_convolution,
     nn.Conv2d: _write_convolution,
     nn.MaxPool2d: _write_max_pool,
+    nn.AvgPool2d: _write_average_pool,
     nn.ReLU: lambda graph, module, x: graph.add("Relu", x),
     nn.Identity: _write_nothing,
     Dihedral: _write_nothing,  # it acts in training only

@@ -16,7 +16,7 @@ CHOICES = {
     "schedule": ("constant", "one-cycle"),
     "dtype": ("float32", "float64", "bfloat16"),
 }
-COUNTS = ("hidden_size", "n_filters", "batch_size", "max_epochs", "patience")
+COUNTS = ("hidden_size", "n_filters", "batch_size", "patience")
 FLAGS = ("feature_norm", "augment", "early_stopping", "warm_start")
 
 
@@ -49,6 +49,7 @@ def paper_settings():
         "series_encoder": "gru",
         "date_embedding": None,
         "linear_path": 0,
+        "patch_path": 0,
         "stem": "7x7",
         "feature_norm": False,
         "dropout": 0.4,
@@ -76,10 +77,14 @@ def check_settings(settings, sources):
         _check(settings, name, _is_count(getattr(settings, name)), "an integer of at least 1")
     for name in FLAGS:
         _check(settings, name, isinstance(getattr(settings, name), bool | np.bool_), "True or False")
+    epochs = settings.max_epochs
+    automatic = isinstance(epochs, str) and epochs == "auto"
+    _check(settings, "max_epochs", automatic or _is_count(epochs), "'auto' or an integer of at least 1")
     size = settings.date_embedding
     _check(settings, "date_embedding", size is None or _is_count(size), "None or an integer of at least 1")
-    components = settings.linear_path
-    _check(settings, "linear_path", components == 0 or _is_count(components), "an integer of at least 0")
+    for name in ("linear_path", "patch_path"):
+        components = getattr(settings, name)
+        _check(settings, name, components == 0 or _is_count(components), "an integer of at least 0")
     _check_number(settings, "dropout", 0, 1)
     _check_number(settings, "lr", 0, float("inf"))
     _check_number(settings, "weight_decay", 0, float("inf"))

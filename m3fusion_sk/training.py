@@ -8,9 +8,9 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from .network import inference
-from .network.batches import Batches
+from .network.batches import Batches, batch_cuts
 from .network.build import build_network, resolve_device
-from .network.net import FusionNet, make_net
+from .network.net import FusionNet, epochs_for, make_net
 from .progress import FitTask, with_callbacks
 from .settings import auxiliary_weights
 from .targets import Targets
@@ -92,7 +92,8 @@ class Position(NamedTuple):
 
 
 def _n_epochs(run):
-    return int(run.settings.max_epochs)
+    n_batches = len(batch_cuts(len(run.sides[0]), run.settings.batch_size))
+    return epochs_for(run.settings.max_epochs, n_batches)
 
 
 def _network(run):

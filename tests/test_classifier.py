@@ -16,6 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skorch.callbacks import Callback
 
 from m3fusion_sk import M3FusionClassifier, MultiSource, paper_settings
+from m3fusion_sk.network.net import epochs_for
 
 SMALL = {
     "hidden_size": 8,
@@ -24,6 +25,8 @@ SMALL = {
     "batch_size": 16,
     "lr": 0.02,
     "date_embedding": None,
+    "linear_path": 0,
+    "patch_path": 0,
     "random_state": 0,
 }
 LABELS = np.array(["crops", "forest", "water"])
@@ -548,7 +551,7 @@ def test_labels_weights_and_groups_are_checked(samples, arguments, message):
         ({"alpha": -1}, "alpha must be a number from 0, or a dict of such by source; got -1"),
         ({"alpha": {"ts": 1}}, r"alpha must have one weight for each source .*missing \['patch'\]"),
         ({"hidden_size": 0}, "hidden_size must be an integer of at least 1; got 0"),
-        ({"max_epochs": 0}, "max_epochs must be an integer of at least 1; got 0"),
+        ({"max_epochs": 0}, "max_epochs must be .auto. or an integer of at least 1; got 0"),
         ({"stem": "7x7"}, r"X\['patch'\] must have patches of at least 12 pixels .*Use stem='auto'"),
         ({"stem": "5x5"}, "stem must be one of"),
         ({"normalize": "none"}, "normalize must be one of"),
@@ -564,6 +567,8 @@ def test_labels_weights_and_groups_are_checked(samples, arguments, message):
         ({"class_weight": {"crops": "x"}}, "class_weight must hold finite numbers from 0"),
         ({"class_weight": dict.fromkeys(LABELS.tolist(), 0)}, "class_weight must be positive for a class"),
         ({"linear_path": -1}, "linear_path must be an integer of at least 0"),
+        ({"patch_path": 2.5}, "patch_path must be an integer of at least 0"),
+        ({"max_epochs": "all"}, "max_epochs must be 'auto' or an integer of at least 1; got 'all'"),
         ({"series_encoder": "lstm"}, "series_encoder must be one of"),
         ({"class_weight": "equal"}, "class_weight must be None, 'balanced' or a dict"),
         ({"class_weight": {"sea": 2}}, r"class_weight must name classes of y.*got \['sea'\]"),
@@ -590,3 +595,14 @@ def test_layout_must_describe_the_columns(samples):
         M3FusionClassifier(**SMALL, layout={"ts": (11,), "patch": (1, 5, 5)}).fit(np.asarray(X), y)
     with pytest.raises(ValueError, match=r"layout\['ts'\] must be a tuple of positive integers"):
         M3FusionClassifier(**SMALL, layout={"ts": "6x2"}).fit(np.asarray(X), y)
+
+
+def test_automatic_epochs_are_more_on_small_sets():
+    assert [epochs_for("auto", n) for n in (1, 10, 47, 500)] == [200, 150, 32, 20]
+    assert epochs_for(np.int64(7), 500) == 7
+
+
+def test_automatic_epochs_are_what_fit_makes():
+    X, y = make_samples(24)
+    clf = M3FusionClassifier(**{**SMALL, "max_epochs": "auto", "batch_size": 2}).fit(X, y)
+    assert clf.n_iter_ == len(clf.history_) == 125  # 1,500 steps of 12 batches

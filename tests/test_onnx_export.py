@@ -17,6 +17,7 @@ FORMS = [
     *({"series_encoder": kind} for kind in CHOICES["series_encoder"]),
     *({"series_encoder": kind, "date_embedding": None} for kind in CHOICES["series_encoder"]),
     *({"series_encoder": kind, "linear_path": 5} for kind in CHOICES["series_encoder"]),
+    *({"patch_path": n, "linear_path": 0} for n in (0, 9)),
     *({"stem": stem, "date_embedding": 7} for stem in CHOICES["stem"]),
     *({"normalize": scaling} for scaling in CHOICES["normalize"]),
     *({"dtype": dtype} for dtype in CHOICES["dtype"]),

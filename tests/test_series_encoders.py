@@ -1,11 +1,10 @@
-"""The other series encoders, and the linear path beside them."""
+"""The series encoders by name."""
 
 import numpy as np
 import pytest
 import torch
 
 from m3fusion_sk import M3FusionClassifier, MultiSource
-from m3fusion_sk.network.linear_path import LinearPath, weighted_moments
 from m3fusion_sk.network.series import SeriesEncoder
 from m3fusion_sk.sources import SeriesSpec
 
@@ -55,41 +54,3 @@ def test_every_encoder_is_saved_exactly(kind, linear_path, tmp_path):
     twin = M3FusionClassifier.load(tmp_path / "model.m3f")
     np.testing.assert_array_equal(twin.predict_proba(X), clf.predict_proba(X))
     assert clf.transform(X).shape == (24, 8 + linear_path)
-
-
-def test_the_linear_path_whitens_the_training_samples():
-    rng = np.random.default_rng(0)
-    X = MultiSource(ts=(rng.normal(size=(200, 12)) @ rng.normal(size=(12, 12))).reshape(200, 4, 3) + 5000)
-    clf = M3FusionClassifier(**{**SMALL, "max_epochs": 1}, dtype="float64", linear_path=6, feature_norm=False)
-    components = clf.fit(X, np.arange(200) % 2).transform(X)[:, 8:]
-    np.testing.assert_allclose(components.mean(axis=0), 0, atol=1e-8)
-    np.testing.assert_allclose(np.cov(components.T, bias=True), np.eye(6), atol=1e-6)
-
-
-def test_components_are_the_leading_ones_of_scikit_learn():
-    from sklearn.decomposition import PCA
-
-    rows = np.random.default_rng(0).normal(size=(50, 6)) * [5, 4, 3, 2, 1, 0.5]
-    path = LinearPath(SeriesSpec(3, 2), 3).fit([(rows, np.ones(50))])
-    got = path(torch.from_numpy(rows).reshape(50, 3, 2)).numpy()
-    expected = PCA(3, whiten=True).fit_transform(rows) * np.sqrt(50 / 49)
-    np.testing.assert_allclose(np.abs(got), np.abs(expected), rtol=1e-6)
-
-
-def test_components_beyond_the_rank_are_zero_and_there_are_never_more_than_values():
-    rows = np.outer(np.arange(5.0), [1, 2, 3, 4])
-    path = LinearPath(SeriesSpec(2, 2), 64).fit([(rows, np.ones(5))])
-    assert path.n_outputs == 4
-    components = path(torch.from_numpy(rows).reshape(5, 2, 2))
-    assert components[:, 0].std() > 0.5
-    assert components[:, 1:].abs().max() == 0
-
-
-def test_moments_of_weighted_blocks_are_those_of_repeated_rows():
-    rng = np.random.default_rng(0)
-    rows, weights = rng.normal(3000, 2, (9, 3)), rng.integers(1, 4, 9)
-    blocks = [(rows[i : i + 4], weights[i : i + 4].astype(float)) for i in (0, 4, 8)]
-    mean, covariance = weighted_moments(blocks)
-    repeated = np.repeat(rows, weights, axis=0)
-    np.testing.assert_allclose(mean, repeated.mean(axis=0))
-    np.testing.assert_allclose(covariance, np.cov(repeated.T, bias=True), rtol=1e-8, atol=1e-8)

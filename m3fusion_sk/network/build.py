@@ -11,6 +11,7 @@ _SHAPING = (
     "series_encoder",
     "date_embedding",
     "linear_path",
+    "patch_path",
     "stem",
     "dropout",
     "feature_norm",
@@ -22,9 +23,9 @@ def build_network(settings, X, n_classes, weights):
     """The untrained network; what it knows of the inputs' distribution is learned from the samples of X."""
     scalers = {name: fit_scaler(X, name, settings.normalize, weights) for name in X.names}
     network = FusionNetwork(X.specs, scalers, n_classes, **_shaping(settings))
-    for name, encoder in zip(X.names, network.encoders, strict=True):
-        if getattr(encoder, "linear_path", None) is not None:
-            encoder.linear_path.fit(scaled_rows(X, name, scalers[name], weights))
+    for name, path in zip(X.names, network.paths, strict=True):
+        if path.n_outputs:
+            path.fit(scaled_rows(X, name, scalers[name], weights))
     return _finished(network, settings.dtype)
 
 

@@ -5,6 +5,7 @@ from torch import nn
 
 from ..sources import PatchSpec, SeriesSpec, VectorSpec
 from .initialization import glorot
+from .linear_path import LinearPath
 from .patch import PatchEncoder
 from .series import SeriesEncoder
 from .vector import VectorEncoder
@@ -20,7 +21,8 @@ class FusionNetwork(nn.Module):
     scalers : dict of str to InputScaler
         Input normalisation of each source.
     n_classes : int
-    hidden_size, n_filters, series_encoder, date_embedding, linear_path, stem, dropout, feature_norm, augment
+    hidden_size, n_filters, series_encoder, date_embedding, linear_path, patch_path, stem, dropout,
+    feature_norm, augment
         As in `M3FusionClassifier`.
 
     References
@@ -35,21 +37,20 @@ class FusionNetwork(nn.Module):
         self.sources, self.settings = dict(sources), shaping
         make = {
             SeriesSpec: lambda spec: SeriesEncoder(
-                spec,
-                shaping["hidden_size"],
-                shaping["date_embedding"],
-                shaping["series_encoder"],
-                shaping["linear_path"],
+                spec, shaping["hidden_size"], shaping["date_embedding"], shaping["series_encoder"]
             ),
             PatchSpec: lambda spec: PatchEncoder(
                 spec, shaping["n_filters"], shaping["stem"], shaping["augment"]
             ),
             VectorSpec: VectorEncoder,
         }
+        components = {SeriesSpec: shaping["linear_path"], PatchSpec: shaping["patch_path"], VectorSpec: 0}
         feature_norm, dropout = shaping["feature_norm"], shaping["dropout"]
         self.scalers = nn.ModuleList(scalers[name] for name in sources)
         self.encoders = nn.ModuleList(make[type(spec)](spec) for spec in sources.values())
-        sizes = [encoder.n_outputs for encoder in self.encoders]
+        self.paths = nn.ModuleList(LinearPath(spec, components[type(spec)]) for spec in sources.values())
+        parts = zip(self.encoders, self.paths, strict=True)
+        sizes = [encoder.n_outputs + path.n_outputs for encoder, path in parts]
         self.norms = nn.ModuleList(
             nn.BatchNorm1d(size) if feature_norm and not isinstance(spec, VectorSpec) else nn.Identity()
             for spec, size in zip(sources.values(), sizes, strict=True)
@@ -60,8 +61,14 @@ class FusionNetwork(nn.Module):
         self.fusion_head = glorot(nn.Linear(sum(sizes), n_classes))
 
     def features(self, inputs):  # {name: (n, ...)} -> {name: (n, n_outputs)}
-        parts = zip(self.sources, self.scalers, self.encoders, self.norms, strict=True)
-        return {name: norm(encoder(scaler(inputs[name]))) for name, scaler, encoder, norm in parts}
+        features = {}
+        for name, scaler, encoder, path, norm in zip(
+            self.sources, self.scalers, self.encoders, self.paths, self.norms, strict=True
+        ):
+            x = scaler(inputs[name])
+            parts = [encoder(x), path(x)] if path.n_outputs else [encoder(x)]
+            features[name] = norm(torch.cat(parts, dim=1))
+        return features
 
     def forward(self, inputs):  # {name: (n, ...)} -> (n, classes), {name: (n, classes)}
         features = {name: self.dropout(feature) for name, feature in self.features(inputs).items()}

@@ -10,6 +10,8 @@ from .loss import FusionLoss
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 MONITOR = "valid_fusion"
+AUTO_STEPS = 1500  # "auto" trains for about this many steps,
+AUTO_EPOCHS = (20, 200)  # but sees each sample this often at least and at most
 
 
 class FusionNet(NeuralNet):
@@ -173,9 +175,10 @@ def make_net(network, alpha, settings, batches, device, task=None):
         criterion=FusionLoss,
         criterion__alpha=alpha,
         optimizer=OPTIMIZERS[settings.optimizer],
+        optimizer__fused=torch.device(device).type in ("cpu", "cuda"),
         optimizer__weight_decay=settings.weight_decay,
         lr=settings.lr,
-        max_epochs=int(settings.max_epochs),
+        max_epochs=epochs_for(settings.max_epochs, len(batches[0])),
         device=device,
         train_split=None,
         verbose=0,
@@ -210,5 +213,13 @@ def _one_cycle(settings, n_batches):
         torch.optim.lr_scheduler.OneCycleLR,
         step_every="batch",
         max_lr=settings.lr,
-        total_steps=int(settings.max_epochs) * n_batches,
+        total_steps=epochs_for(settings.max_epochs, n_batches) * n_batches,
     )
+
+
+def epochs_for(max_epochs, n_batches):
+    """The number of epochs: as given, or "auto" by the number of steps that an epoch has."""
+    if max_epochs != "auto":
+        return int(max_epochs)
+    least, most = AUTO_EPOCHS
+    return min(max(round(AUTO_STEPS / max(n_batches, 1)), least), most)

@@ -52,11 +52,10 @@ def band_blocks(X, name, weights):
 
 
 def scaled_rows(X, name, scaler, weights):
-    """Blocks of a source as (scaled and flattened rows (n, size) in float64, weights (n,))."""
+    """Blocks of a source as (scaled values (n, ...) in float64, weights (n,)), a few rows at a time."""
     center, scale = (part.numpy() for part in (scaler.center, scaler.scale))
     for rows in row_blocks(len(X), X.specs[name].size):
-        block = (X.gather(name, rows) - center) / scale
-        yield block.reshape(len(block), -1), weights[rows]
+        yield (X.gather(name, rows) - center) / scale, weights[rows]
 
 
 def standard_statistics(blocks):

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from .initialization import glorot
-from .linear_path import LinearPath
 from .recurrence import Recurrence
 
 KEY_UNITS = 8
@@ -92,7 +91,7 @@ class SeriesEncoder(nn.Module):
     Every kind has three parts: an embedding of each date, states that see other dates, and attention.
     """
 
-    def __init__(self, spec, hidden_size, date_embedding=None, kind="gru", linear_path=0):
+    def __init__(self, spec, hidden_size, date_embedding=None, kind="gru"):
         super().__init__()
         if kind == "attention" and date_embedding is None:
             date_embedding = hidden_size  # attention sees no order: positions must be in its inputs
@@ -106,12 +105,10 @@ class SeriesEncoder(nn.Module):
         self.embedding = embed
         self.states = states(n_inputs, hidden_size)
         self.attention = attention(hidden_size)
-        self.linear_path = LinearPath(spec, linear_path) if linear_path else None
-        self.n_outputs = hidden_size + (self.linear_path.n_outputs if linear_path else 0)
+        self.n_outputs = hidden_size
 
     def attend(self, x):  # (n, dates, bands) -> (n, units), (n, dates)
         return self.attention(self.states(self.embedding(x)))
 
-    def forward(self, x):  # (n, dates, bands) -> (n, units [+ components])
-        feature = self.attend(x)[0]
-        return feature if self.linear_path is None else torch.cat([feature, self.linear_path(x)], dim=1)
+    def forward(self, x):  # (n, dates, bands) -> (n, units)
+        return self.attend(x)[0]
