@@ -35,7 +35,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         Units of the recurrence.
     n_filters : int, default=16
         Filters of the first convolution; the others have twice as many.
-    series_encoder : {"gru", "attention", "conv"}, default="gru"
+    series_encoder : {"attention", "gru", "conv"}, default="attention"
         What sees the dates of a series: the paper's gated recurrence; several heads of attention, which
         cost less; or convolutions over time. The first and the last end in the paper's attention.
     date_embedding : int or None, default=64
@@ -53,6 +53,9 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         Share of each source's feature that is dropped before the heads while training.
     augment : bool, default=True
         Random flips and quarter turns of patches while training.
+    mixup : float, default=0.2
+        Train on samples between two samples: concentration of the beta distribution of their shares, 0 for
+        none. Where all sources are vectors nothing is mixed.
     normalize : {"standard", "minmax", None}, default="standard"
         Scaling of each source per band, from the training samples.
     layout : dict of str to tuple, optional
@@ -148,7 +151,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         alpha=0.3,
         hidden_size=64,
         n_filters=16,
-        series_encoder="gru",
+        series_encoder="attention",
         date_embedding=64,
         linear_path=64,
         patch_path=64,
@@ -156,6 +159,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         feature_norm=True,
         dropout=0.3,
         augment=True,
+        mixup=0.2,
         normalize="standard",
         layout=None,
         classes=None,
@@ -187,6 +191,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         self.feature_norm = feature_norm
         self.dropout = dropout
         self.augment = augment
+        self.mixup = mixup
         self.normalize = normalize
         self.layout = layout
         self.classes = classes

@@ -54,6 +54,7 @@ def paper_settings():
         "feature_norm": False,
         "dropout": 0.4,
         "augment": False,
+        "mixup": 0,
         "normalize": "standard",
         "optimizer": "adam",
         "lr": 2e-4,
@@ -86,6 +87,8 @@ def check_settings(settings, sources):
         components = getattr(settings, name)
         _check(settings, name, components == 0 or _is_count(components), "an integer of at least 0")
     _check_number(settings, "dropout", 0, 1)
+    _check_number(settings, "mixup", 0, float("inf"))
+    _check(settings, "mixup", settings.mixup == 0 or settings.mixup >= 0.01, "0 or at least 0.01")
     _check_number(settings, "lr", 0, float("inf"))
     _check_number(settings, "weight_decay", 0, float("inf"))
     _check_number(settings, "validation_fraction", 0, 1)

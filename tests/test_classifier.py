@@ -27,6 +27,7 @@ SMALL = {
     "date_embedding": None,
     "linear_path": 0,
     "patch_path": 0,
+    "mixup": 0,
     "random_state": 0,
 }
 LABELS = np.array(["crops", "forest", "water"])
@@ -568,6 +569,8 @@ def test_labels_weights_and_groups_are_checked(samples, arguments, message):
         ({"class_weight": dict.fromkeys(LABELS.tolist(), 0)}, "class_weight must be positive for a class"),
         ({"linear_path": -1}, "linear_path must be an integer of at least 0"),
         ({"patch_path": 2.5}, "patch_path must be an integer of at least 0"),
+        ({"mixup": 0.001}, "mixup must be 0 or at least 0.01; got 0.001"),
+        ({"mixup": -0.1}, "mixup must be a number from 0 to below inf; got -0.1"),
         ({"max_epochs": "all"}, "max_epochs must be 'auto' or an integer of at least 1; got 'all'"),
         ({"series_encoder": "lstm"}, "series_encoder must be one of"),
         ({"class_weight": "equal"}, "class_weight must be None, 'balanced' or a dict"),

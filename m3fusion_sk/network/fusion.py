@@ -60,6 +60,11 @@ class FusionNetwork(nn.Module):
         self.auxiliary_heads = nn.ModuleList(glorot(nn.Linear(n, n_classes)) for n in sizes[:n_auxiliary])
         self.fusion_head = glorot(nn.Linear(sum(sizes), n_classes))
 
+    @property
+    def may_mix(self):
+        """Whether mixup applies: features of plain tables need not have values in between."""
+        return not all(isinstance(spec, VectorSpec) for spec in self.sources.values())
+
     def features(self, inputs):  # {name: (n, ...)} -> {name: (n, n_outputs)}
         features = {}
         for name, scaler, encoder, path, norm in zip(

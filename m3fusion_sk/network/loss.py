@@ -28,6 +28,6 @@ class FusionLoss(nn.Module):
         return self.total(*self.heads(outputs, targets))
 
 
-def weighted_cross_entropy(logits, codes, weights):  # (n, classes), (n,), (n,) -> scalar
-    losses = nn.functional.cross_entropy(logits, codes, reduction="none")
+def weighted_cross_entropy(logits, classes, weights):  # (n, classes), (n,) or (n, classes), (n,) -> scalar
+    losses = nn.functional.cross_entropy(logits, classes, reduction="none")  # by code or by proportions
     return (weights * losses).sum() / weights.sum()

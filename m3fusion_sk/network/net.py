@@ -7,6 +7,7 @@ from skorch.utils import noop
 from tqdm.auto import tqdm
 
 from .loss import FusionLoss
+from .mixup import mix
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 MONITOR = "valid_fusion"
@@ -22,6 +23,7 @@ class FusionNet(NeuralNet):
     """
 
     autocast = False
+    mixup = 0.0
     interrupted = False
     seed = None  # of the run that trained it
     position = None  # where `partial_fit` left off
@@ -42,14 +44,20 @@ class FusionNet(NeuralNet):
     def get_iterator(self, dataset, training=False):
         return dataset
 
+    def train_step_single(self, batch, **fit_params):
+        inputs, targets = self._on_device(*batch)
+        if self.mixup and self.module_.may_mix:
+            inputs, targets = mix(inputs, targets, self.mixup, self.module_.fusion_head.out_features)
+        return super().train_step_single((inputs, targets), **fit_params)
+
     def infer(self, x, **fit_params):
-        inputs = {name: values.to(self.device, non_blocking=True) for name, values in x.items()}
+        inputs, _ = self._on_device(x)
         kind = torch.device(self.device).type
         with torch.autocast(kind, torch.bfloat16, enabled=self.autocast and self.module_.training):
             return self.module_(inputs)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        targets = tuple(part.to(self.device, non_blocking=True) for part in y_true)
+        _, targets = self._on_device({}, y_true)
         fused, auxiliary = self.criterion_.heads(_in_full_precision(y_pred, targets[1].dtype), targets)
         self._record(fused, auxiliary, "train" if training else "valid")
         return self.criterion_.total(fused, auxiliary)
@@ -82,6 +90,10 @@ class FusionNet(NeuralNet):
             {"epoch": epoch, "dur": row["dur"], **{k: float(row[k]) for k in losses_of(row)}}
             for epoch, row in enumerate(complete, start=first)
         ]
+
+    def _on_device(self, inputs, targets=()):
+        inputs = {name: values.to(self.device, non_blocking=True) for name, values in inputs.items()}
+        return inputs, tuple(part.to(self.device, non_blocking=True) for part in targets)
 
     def _record(self, fused, auxiliary, prefix):
         values = torch.stack([fused.detach(), *(loss.detach() for loss in auxiliary.values())]).tolist()
@@ -185,7 +197,7 @@ def make_net(network, alpha, settings, batches, device, task=None):
         callbacks__print_log=None,
         callbacks=list(_callbacks(names, settings, batches, task)),
     )
-    net.autocast = settings.dtype == "bfloat16"
+    net.autocast, net.mixup = settings.dtype == "bfloat16", settings.mixup
     return net
 
 
