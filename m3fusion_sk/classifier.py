@@ -36,8 +36,8 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     n_filters : int, default=16
         Filters of the first convolution; the others have twice as many.
     series_encoder : {"attention", "gru", "conv"}, default="attention"
-        What sees the dates of a series: the paper's gated recurrence; several heads of attention, which
-        cost less; or convolutions over time. The first and the last end in the paper's attention.
+        What sees the dates of a series: several heads of attention, which cost least; the paper's gated
+        recurrence; or convolutions over time. The last two end in the paper's attention.
     date_embedding : int or None, default=64
         Size of a linear embedding of each date, with layer norm and sinusoidal position, before the
         encoder; None feeds the bands themselves.
