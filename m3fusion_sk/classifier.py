@@ -139,7 +139,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     >>> y = np.repeat(["forest", "water"], 30)
     >>> level = np.where(y == "forest", 3000, 500)[:, None, None]
     >>> X = MultiSource(ts=level + rng.normal(0, 300, (60, 6, 2)), patch=rng.normal(0, 1, (60, 1, 5, 5)))
-    >>> clf = M3FusionClassifier(hidden_size=8, n_filters=4, max_epochs=10, random_state=0).fit(X, y)
+    >>> clf = M3FusionClassifier(hidden_size=8, n_filters=4, random_state=0).fit(X, y)
     >>> clf.predict(X[[0, 59]])
     array(['forest', 'water'], dtype='<U6')
     >>> clf.attention(X)["ts"].shape

@@ -144,7 +144,7 @@ def compare_heads(estimator, X, y):
     >>> rng, y = np.random.default_rng(0), np.repeat(["crops", "forest"], 40)
     >>> X = {"ts": rng.normal(size=(80, 5, 2)) + 3 * (y == "crops")[:, None, None],
     ...      "noise": rng.normal(size=(80, 2))}
-    >>> clf = M3FusionClassifier(hidden_size=8, max_epochs=15, random_state=0).fit(X, y)
+    >>> clf = M3FusionClassifier(hidden_size=8, random_state=0).fit(X, y)
     >>> heads = compare_heads(clf, X, y)
     >>> bool(heads.accuracy["ts"] > 0.95 > heads.accuracy["noise"])
     True

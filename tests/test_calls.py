@@ -51,7 +51,7 @@ from m3fusion_sk import GapFiller, M3FusionClassifier, MultiSource, SelectSource
 
 N = 60
 LAYOUT = {"ts": (4, 2), "patch": (1, 3, 3)}
-SMALL = {"hidden_size": 4, "n_filters": 2, "max_epochs": 2, "batch_size": 16, "lr": 0.02, "random_state": 0}
+SMALL = {"hidden_size": 4, "n_filters": 2, "max_epochs": 4, "batch_size": 16, "lr": 0.02, "random_state": 0}
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 

@@ -218,7 +218,7 @@ def test_a_warm_start_keeps_the_same_samples_held_out(samples, monkeypatch):
     ("parameters", "message"),
     [
         ({"hidden_size": 16}, "hidden_size must be 8, as built; to change it fit anew; got 16"),
-        ({"series_encoder": "conv"}, "series_encoder must be 'gru', as built"),
+        ({"series_encoder": "conv"}, "series_encoder must be 'attention', as built"),
         ({"dtype": "float64"}, "dtype must be 'float32', in which the network is"),
         ({"classes": ["crops", "sea"]}, "classes must stay those of the fit that goes on"),
         ({"warm_start": "yes"}, "warm_start must be True or False; got 'yes'"),

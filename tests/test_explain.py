@@ -44,7 +44,7 @@ def make_samples(n=160, seed=0):
 @pytest.fixture(scope="module")
 def study():
     X, y, _ = make_samples(480)
-    network = M3FusionClassifier(hidden_size=16, n_filters=6, max_epochs=20, random_state=0, augment=False)
+    network = M3FusionClassifier(hidden_size=16, n_filters=6, max_epochs=60, random_state=0, augment=False)
     network.fit(X, y)
     X, y, objects = make_samples(seed=1)
     assert network.score(X, y) > 0.95

@@ -90,7 +90,7 @@ def test_the_number_of_samples_is_free(tmp_path, n):
 
 def test_the_recurrence_is_the_standard_operator_and_the_file_tells_what_it_is(tmp_path):
     X, y = make_samples()
-    clf = M3FusionClassifier(**SMALL).fit(X, y)
+    clf = M3FusionClassifier(**SMALL, series_encoder="gru").fit(X, y)
     clf.to_onnx(tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")
     onnx.checker.check_model(model, full_check=True)
