@@ -54,7 +54,7 @@ def band_blocks(X, name, weights):
 def scaled_rows(X, name, scaler, weights):
     """Blocks of a source as (scaled values (n, ...) in float64, weights (n,)), a few rows at a time."""
     center, scale = (part.numpy() for part in (scaler.center, scaler.scale))
-    for rows in row_blocks(len(X), X.specs[name].size):
+    for rows in row_blocks(len(X), X.specs[name].size, values_at_once=2**19):
         yield (X.gather(name, rows) - center) / scale, weights[rows]
 
 
