@@ -104,6 +104,19 @@ class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classifier
     def _n_features_out(self):
         return self.net_.module_.fusion_head.in_features
 
+    def content_hash(self):
+        """Hash of everything that predictions depend on: weights, parameters, classes, sources.
+
+        The same for a classifier that was saved and loaded, in any process; another one if a single weight
+        differs. `ChunkedPredictor` knows by it whether a map is of the same model.
+
+        Returns
+        -------
+        str
+        """
+        check_is_fitted(self, "net_")
+        return persistence.content_hash(self)
+
     def save(self, path):
         """Write the fitted classifier to one file of JSON and safetensors.
 

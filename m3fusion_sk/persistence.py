@@ -42,6 +42,13 @@ def save(classifier, path):
             archive.writestr(zipfile.ZipInfo(name), content)  # a fixed date: equal models, equal files
 
 
+def content_hash(classifier):
+    """SHA-256 of weights, parameters, classes and sources, as text."""
+    model = describe(classifier, safetensors.torch.save(_state(classifier.net_.module_)))
+    del model["history"]
+    return hashlib.sha256(json.dumps(model, sort_keys=True, default=repr).encode()).hexdigest()
+
+
 def _state(network):
     return {name: values.detach().cpu().contiguous() for name, values in network.state_dict().items()}
 

@@ -256,6 +256,12 @@ def _axes(ax):
     return pyplot.subplots(layout="constrained")[1]
 
 
+def _at_most(shape, side=2000):
+    """A shape of the same proportions: more pixels than that cannot be seen."""
+    share = min(1, side / max(shape))
+    return tuple(max(1, round(n * share)) for n in shape)
+
+
 def _read_class_map(path):
     try:
         import rasterio
@@ -267,7 +273,7 @@ def _read_class_map(path):
             raise ValueError(
                 f"{path} must be a class map that ChunkedPredictor wrote; it has no tag CLASS_NAMES."
             )
-        codes = dataset.read(1)
+        codes = dataset.read(1, out_shape=_at_most(dataset.shape))
         names = {int(code): name for code, name in json.loads(dataset.tags()["CLASS_NAMES"]).items()}
         table = dataset.colormap(1)
         extent, unit = plotting_extent(dataset), (dataset.crs.linear_units if dataset.crs else "pixel")

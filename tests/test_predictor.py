@@ -11,12 +11,13 @@ from sklearn.ensemble import RandomForestClassifier
 
 from m3fusion_sk.mapping import (
     ChunkedPredictor,
+    MapNotWritten,
     PatchRaster,
+    RunMismatch,
     Scene,
     SeriesRaster,
     VectorRaster,
-    predictor,
-    writer,
+    assembly,
 )
 from m3fusion_sk.mapping.legend import Legend
 
@@ -27,9 +28,13 @@ N_CLASSES = 251
 class CodeReader:
     """Says in which class a pixel is from the values of its sources alone."""
 
-    def __init__(self, classes=range(1, N_CLASSES + 1)):
+    def __init__(self, classes=range(1, N_CLASSES + 1), stop_after=None):
         self.classes_ = np.array(classes)
         self.n_calls = 0
+        self.stop_after = stop_after
+
+    def content_hash(self):
+        return str(self.classes_.tolist())
 
     def class_of(self, X):
         code = np.zeros(len(X), np.int64)
@@ -39,6 +44,8 @@ class CodeReader:
         return code % len(self.classes_)
 
     def predict_proba(self, X):
+        if self.n_calls == self.stop_after:
+            raise RuntimeError("stopped")
         self.n_calls += 1
         return np.eye(len(self.classes_))[self.class_of(X)]
 
@@ -156,9 +163,7 @@ def test_a_chunk_without_data_is_not_predicted(scene, tmp_path):
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 200, 212])
-def test_the_map_does_not_depend_on_how_many_pixels_are_predicted_at_once(
-    scene, tmp_path, monkeypatch, at_once
-):
+def test_the_map_does_not_depend_on_how_many_pixels_are_predicted_at_once(scene, tmp_path, at_once):
     expected = read_map(ChunkedPredictor(CodeReader()).predict(scene, tmp_path / "whole.tif"))
     sizes = []
 
@@ -167,8 +172,7 @@ def test_the_map_does_not_depend_on_how_many_pixels_are_predicted_at_once(
             sizes.append(len(X))
             return super().predict_proba(X)
 
-    monkeypatch.setattr(predictor, "ROWS_AT_ONCE", at_once)
-    path = ChunkedPredictor(Witness()).predict(scene, tmp_path / "map.tif")
+    path = ChunkedPredictor(Witness(), batch_size=at_once).predict(scene, tmp_path / "map.tif")
     np.testing.assert_array_equal(read_map(path), expected)
     assert sum(sizes) == 13 * 17 - 9
     assert max(sizes) == at_once
@@ -242,7 +246,7 @@ def test_names_and_colours_are_in_the_file(scene, tmp_path, classes):
     assert [tags[f"CLASS_{code}"] for code in codes] == list(map(str, classes))
     assert colors[codes[1]] == (1, 2, 3, 255)
     assert len({colors[code] for code in codes}) == 3
-    assert (profile["nodata"], profile["tiled"], profile["compress"]) == (0, True, "deflate")
+    assert (profile["nodata"], profile["compress"]) == (0, "deflate")
     assert set(np.unique(read_map(path))) <= {0, *codes}
 
 
@@ -250,7 +254,7 @@ def test_an_existing_map_is_only_replaced_when_asked(scene, tmp_path):
     path = tmp_path / "map.tif"
     path.write_text("precious")
     estimator = CodeReader()
-    with pytest.raises(FileExistsError, match=r"map.tif exists already.*overwrite=True"):
+    with pytest.raises(RunMismatch, match=r"map.tif exists already \(not by a run\).*overwrite=True"):
         ChunkedPredictor(estimator).predict(scene, path)
     assert path.read_text() == "precious"
     assert estimator.n_calls == 0
@@ -268,7 +272,11 @@ def test_what_lay_beside_an_older_map_goes_with_it(scene, tmp_path, older):
         path.with_name("map.tif" + suffix).write_text("<PAMDataset></PAMDataset>")
     path.with_name("other.tif.aux.xml").write_text("precious")
     ChunkedPredictor(CodeReader()).predict(scene, path, overwrite=True)
-    assert sorted(p.name for p in path.parent.iterdir()) == ["map.tif", "other.tif.aux.xml"]
+    assert sorted(p.name for p in path.parent.iterdir()) == [
+        "map.report.json",
+        "map.tif",
+        "other.tif.aux.xml",
+    ]
     assert (read_map(path) > 0).any()
 
 
@@ -281,7 +289,7 @@ def test_a_folder_is_never_replaced(scene, tmp_path, overwrite):
     assert estimator.n_calls == 0
 
 
-def test_a_failed_map_leaves_nothing_behind(scene, tmp_path):
+def test_a_failed_map_leaves_its_finished_chunks_only(scene, tmp_path):
     class Failing(CodeReader):
         def predict_proba(self, X):
             if self.n_calls == 3:
@@ -293,19 +301,30 @@ def test_a_failed_map_leaves_nothing_behind(scene, tmp_path):
     path.write_text("older")
     with pytest.raises(RuntimeError, match="out of memory"):
         ChunkedPredictor(Failing(), 3).predict(scene, path, overwrite=True)
-    assert [p.name for p in path.parent.iterdir()] == ["map.tif"]
+    assert sorted(p.name for p in path.parent.iterdir()) == ["map.tif", "map.tif.run"]
     assert path.read_text() == "older"
+    assert len(list(path.parent.glob("map.tif.run/chunks/*"))) == 3
 
 
 def test_a_map_that_reads_back_otherwise_is_refused(scene, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        writer.MapWriter, "write", lambda self, window, codes: self.checksums.append((window, 0))
-    )
+    def wrong(plain, final, layer, block):
+        with rasterio.open(plain, "r+") as file:
+            values = file.read(1)
+            values[7, 7] += 1
+            file.write(values, 1)
+        optimise(plain, final, layer, block)
+
+    optimise = assembly._optimise
     path = tmp_path / "maps" / "map.tif"
     path.parent.mkdir()
-    with pytest.raises(OSError, match=r"map.tif could not be written.*the disk is not full"):
-        ChunkedPredictor(CodeReader()).predict(scene, path)
-    assert list(path.parent.iterdir()) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(assembly, "_optimise", wrong)
+        with pytest.raises(MapNotWritten, match=r"map.tif could not be written.*the disk is not full"):
+            ChunkedPredictor(CodeReader()).predict(scene, path)
+    assert [p.name for p in path.parent.iterdir()] == ["map.tif.run"]
+    estimator = CodeReader()
+    assert read_map(ChunkedPredictor(estimator).predict(scene, path)).any()
+    assert estimator.n_calls == 0
 
 
 # ----- bad input

@@ -27,7 +27,17 @@ TOP_LEVEL = {
     "paper_settings",
     "stacked_forest",
 }
-MAPPING = {"ChunkedPredictor", "PatchRaster", "Scene", "SeriesRaster", "VectorRaster"}
+MAPPING = {
+    "ChunkedPredictor",
+    "MapBusy",
+    "MapNotWritten",
+    "PatchRaster",
+    "RasterArray",
+    "RunMismatch",
+    "Scene",
+    "SeriesRaster",
+    "VectorRaster",
+}
 NOTHING_RETURNED = {"M3FusionClassifier.save", "M3FusionClassifier.to_onnx"}
 
 

@@ -8,8 +8,19 @@ except ImportError as error:
         'pip install "m3fusion_sk[raster]".'
     ) from error
 
+from .errors import MapBusy, MapNotWritten, RunMismatch
 from .predictor import ChunkedPredictor
-from .rasters import PatchRaster, SeriesRaster, VectorRaster
+from .rasters import PatchRaster, RasterArray, SeriesRaster, VectorRaster
 from .scene import Scene
 
-__all__ = ["ChunkedPredictor", "PatchRaster", "Scene", "SeriesRaster", "VectorRaster"]
+__all__ = [
+    "ChunkedPredictor",
+    "MapBusy",
+    "MapNotWritten",
+    "PatchRaster",
+    "RasterArray",
+    "RunMismatch",
+    "Scene",
+    "SeriesRaster",
+    "VectorRaster",
+]

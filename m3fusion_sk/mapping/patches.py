@@ -14,10 +14,16 @@ class PatchReader:
     """Reads a `PatchRaster`."""
 
     def __init__(self, name, raster):
-        self.stack = Stack.open(name, raster.path, raster.bands, raster.nodata)
+        stack = Stack.open(name, raster.path, raster.bands, raster.nodata)
+        self.stack = stack.scaled_by(name, raster.scale, raster.offset)
+        self.stacks = [self.stack]
         self.size = as_sides(raster.size, f"size of source {name!r}")
         self.spec = PatchSpec(self.stack.n_bands, *self.size)
         self.grid, self.dtype, self.paths = self.stack.grid, self.stack.dtype, self.stack.paths
+
+    def facts(self):
+        """What the values depend on beside the stacks, for a run's key."""
+        return {}
 
     def read(self, alignment, rows, cols):
         """A `PatchView` of shape (n_pixels, n_bands, height, width), any patch where invalid."""
@@ -29,8 +35,9 @@ class PatchReader:
         cols, *col_range = _reach(cols, inside, self.size[1])
         block = self._reflected(row_range, col_range)
         if not self.stack.may_lack_data:
-            return PatchView(block, rows, cols, self.size), inside
+            return PatchView(self.stack.scaled(block, axis=0), rows, cols, self.size), inside
         missing = self.stack.missing(block, axis=0)
+        block = self.stack.scaled(block, axis=0)
         block[missing] = 0
         centres = rows + self.size[0] // 2, cols + self.size[1] // 2
         return PatchView(block, rows, cols, self.size), inside & ~missing.all(axis=0)[centres]

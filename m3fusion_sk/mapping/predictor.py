@@ -1,21 +1,30 @@
 """Maps of whole scenes, chunk by chunk."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import joblib
 import numpy as np
 
-from .grid import as_sides
-from .legend import NODATA, Legend
+from .grid import as_sides, is_count
+from .job import Job
+from .layers import ATTENTION, FEATURES, OUTPUTS, STEPS, make_layers
+from .legend import Legend
+from .run import Run, locked
+from .runkey import RunKey
 from .scene import Scene
-from .writer import check_path, open_map
 
 __all__ = ["ChunkedPredictor"]
 
-ROWS_AT_ONCE = 16_384  # pixels of a chunk that the estimator gets at once: flattened patches take memory
+NEEDED = {ATTENTION: "attention", FEATURES: "transform"}  # methods of the estimator
 
 
 class ChunkedPredictor:
     """Predicts the class of every pixel of a scene and writes the map, one chunk in memory at a time.
+
+    A map is never half there: finished chunks go to a folder beside it, ``map.tif.run``, and the map gets
+    its name when all of it was written and read again. After a kill, a full disk or an interrupt the same
+    call goes on with the chunks that are left.
 
     Parameters
     ----------
@@ -25,6 +34,25 @@ class ChunkedPredictor:
         Rows and columns of a chunk, in pixels of the target grid.
     colors : dict of label to (int, int, int), optional
         Red, green and blue (0 to 255) of some or all classes; the others get distinct colours.
+    outputs : str or list of str, default="class"
+        What to write beside the class map, which is always written: "proba" (of each class), "entropy"
+        (over its maximum: 0 is sure, 1 is equal probabilities), "margin" (of the two most probable
+        classes), "attention" (of each date, a file for each series; needs ``estimator.attention``) and
+        "features" (float32; needs ``estimator.transform``). The files are called ``map_proba.tif``, ...
+    dtype : {"uint8", "uint16", "float32"}, default="uint8"
+        Of all but classes and features: integers hold 250 or 50,000 times the value, with the scale in the
+        file; 255, 65,535 or NaN is nodata.
+    batch_size : int, default=16384
+        Pixels that the estimator gets at once: flattened patches take memory.
+    n_jobs : int, default=1
+        Local processes that share the work, as in joblib; -1 for one on each core. They share the cores.
+    client : distributed.Client, optional
+        A Dask cluster that does the work; its workers must see the map's folder and the sources. The model
+        is sent once, through that folder.
+    quicklook : bool, default=False
+        Whether to draw the map with its legend into ``map.png``.
+    verbose : int, default=0
+        1 shows a progress bar with pixels per second and the time left.
 
     See Also
     --------
@@ -35,6 +63,15 @@ class ChunkedPredictor:
     The sources are read chunk by chunk, and the pixels with data of a chunk go to ``predict_proba`` in
     batches of at most 16,384, so that flattened patches take little memory whatever the chunk. The map
     depends on neither, as long as the estimator predicts each sample by itself.
+
+    A run is known by a hash of the estimator's content, all parameters but `n_jobs`, `client`, `quicklook`
+    and `verbose`, and the content of all input files (those that are not on this machine count by name
+    only). The hash takes the time of reading the files once. An object with a method ``content_hash``,
+    which returns text, speaks for itself; others are hashed as they are pickled.
+
+    ``map.report.json`` holds that hash and its parts, a SHA-256 of each file, versions, pixels by class,
+    and where the time went: reading, cutting patches (as far as the estimator asks for them), predicting
+    and writing.
 
     Examples
     --------
@@ -59,10 +96,30 @@ class ChunkedPredictor:
      [1 1 0]] forest
     """
 
-    def __init__(self, estimator, chunk_size=256, *, colors=None):
+    def __init__(
+        self,
+        estimator,
+        chunk_size=256,
+        *,
+        colors=None,
+        outputs="class",
+        dtype="uint8",
+        batch_size=16_384,
+        n_jobs=1,
+        client=None,
+        quicklook=False,
+        verbose=0,
+    ):
         self.estimator = estimator
         self.chunk_size = chunk_size
         self.colors = colors
+        self.outputs = outputs
+        self.dtype = dtype
+        self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.client = client
+        self.quicklook = quicklook
+        self.verbose = verbose
 
     def predict(self, scene, path, overwrite=False):
         """Write the class map of a scene.
@@ -77,44 +134,91 @@ class ChunkedPredictor:
             other labels get 1, 2, ... in the order of ``classes_``. The colour table shows the classes; the
             tag ``CLASS_NAMES`` holds their names by code as JSON, the tags ``CLASS_1``, ... one each.
         overwrite : bool, default=False
-            Whether an existing file may be replaced. It stays until the new map is complete.
+            Whether another map of that name may be replaced, which stays until the new one is complete, and
+            the chunks of another unfinished run dropped.
 
         Returns
         -------
         pathlib.Path
-            The map's path.
+            The map's path. A finished map by the same estimator, with the same parameters and inputs, is
+            left as it is.
 
         Raises
         ------
         TypeError
-            If the scene is no `Scene`, or the estimator no fitted classifier.
+            If the scene is no `Scene`, the estimator no fitted classifier, or its content cannot be hashed.
         FileExistsError, IsADirectoryError
-            If the file exists and `overwrite` is False, or a folder has that name.
+            If another map or unfinished run of that name is there and `overwrite` is False, or a folder has
+            that name.
         ValueError
             If the estimator's probabilities are not finite or do not fit its classes, or a parameter is not
             as described.
+        OSError
+            `MapNotWritten` if the disk is full or failing, `MapBusy` if another run is writing the map;
+            others if a source cannot be read.
         """
+        job = self._job(scene)
+        path = check_path(path)
+        _check_not_input([layer.path(path) for layer in job.layers], scene)
+        n_jobs = _check_jobs(self.n_jobs)
+        with locked(path):
+            run = Run(job, RunKey.of(self.estimator, scene, self._facts(job)), path, overwrite)
+            if not run.is_finished():
+                run.check_free()
+                run.go(n_jobs, self.client, self.verbose, self.quicklook)
+        return path
+
+    def _job(self, scene):
+        """All parameters, checked."""
         _check_scene(scene)
         chunk = as_sides(self.chunk_size, "chunk_size")
+        if not is_count(self.batch_size):
+            raise ValueError(f"batch_size must be a positive integer; got {self.batch_size!r}.")
+        if self.dtype not in STEPS:
+            raise ValueError(f"dtype must be one of {', '.join(map(repr, STEPS))}; got {self.dtype!r}.")
         legend = Legend.of(_classes_of(self.estimator), self.colors)
-        _check_not_input(check_path(path, overwrite), scene)
-        with open_map(path, scene.grid, legend, overwrite) as writer:
-            for window in scene.grid.windows(*chunk):
-                writer.write(window, predict_codes(scene, self.estimator, legend, window))
-        return Path(path)
+        layers = make_layers(_check_outputs(self.outputs, self.estimator), self.dtype, legend, scene)
+        return Job(scene, self.estimator, legend, layers, chunk, int(self.batch_size))
+
+    def _facts(self, job):
+        """What the map depends on beside the estimator and the scene."""
+        legend = job.legend
+        return {
+            "chunk_size": list(job.chunk_size),
+            "batch_size": job.batch_size,
+            "legend": [legend.codes.tolist(), list(legend.names), list(legend.colors)],
+            "layers": {layer.name: layer.facts() for layer in job.layers},
+        }
 
 
-def predict_codes(scene, estimator, legend, window):
-    """Codes of one chunk, shape (height, width): they depend on these four things alone."""
-    X, valid = scene.extract(*scene.pixels(window))
-    codes = np.full(len(valid), NODATA, legend.codes.dtype)
-    rows = np.flatnonzero(valid)
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        batch = rows[start : start + ROWS_AT_ONCE]
-        proba = np.asarray(estimator.predict_proba(X[batch]))
-        _check_proba(proba, (len(batch), len(legend.codes)), estimator, window)
-        codes[batch] = legend.codes[proba.argmax(axis=1)]
-    return codes.reshape(window.height, window.width)
+def check_path(path):
+    """Refuse, before any work is done, a path that cannot become a map."""
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The map's folder must exist; {path.parent} does not. Make it first.")
+    if path.is_dir():
+        raise IsADirectoryError(f"The map must be a file; {path} is a folder. Add a name, such as map.tif.")
+    return path
+
+
+def _check_jobs(n_jobs):
+    if n_jobs == 0 or not isinstance(n_jobs, int | np.integer) or isinstance(n_jobs, bool):
+        raise ValueError(f"n_jobs must be a number of processes, or -1 for all cores; got {n_jobs!r}.")
+    return joblib.effective_n_jobs(int(n_jobs))
+
+
+def _check_outputs(outputs, estimator):
+    several = not isinstance(outputs, str) and isinstance(outputs, Iterable)
+    outputs = list(outputs) if several else [outputs]
+    if not outputs or not all(isinstance(name, str) and name in OUTPUTS for name in outputs):
+        raise ValueError(f"outputs must be some of {', '.join(map(repr, OUTPUTS))}; got {outputs!r}.")
+    for name, method in NEEDED.items():
+        if name in outputs and not hasattr(estimator, method):
+            raise TypeError(
+                f"outputs={name!r} needs an estimator with a method {method}; {type(estimator).__name__} has "
+                "none. Leave it out."
+            )
+    return outputs
 
 
 def _check_scene(scene):
@@ -140,19 +244,10 @@ def _classes_of(estimator):
     return estimator.classes_
 
 
-def _check_proba(proba, shape, estimator, window):
-    if proba.shape != shape:
-        raise ValueError(
-            f"predict_proba of {type(estimator).__name__} must return shape {shape} (pixels, classes_); got "
-            f"{proba.shape} at {window}."
-        )
-    if not np.isfinite(proba).all():
-        raise ValueError(
-            f"predict_proba of {type(estimator).__name__} must return finite numbers; got NaN or infinity at "
-            f"{window}."
-        )
-
-
-def _check_not_input(path, scene):
-    if path.resolve() in {Path(source).resolve() for source in scene.paths}:
-        raise ValueError(f"The map must not replace a source of its scene; got {path}. Choose another name.")
+def _check_not_input(paths, scene):
+    sources = {Path(source).resolve() for source in scene.paths}
+    for path in paths:
+        if path.resolve() in sources:
+            raise ValueError(
+                f"The map must not replace a source of its scene; got {path}. Choose another name."
+            )

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from .arrays import RasterArray
 from .patches import PatchReader
 from .series import SeriesReader
 from .vectors import VectorReader
 
-__all__ = ["PatchRaster", "SeriesRaster", "VectorRaster"]
+__all__ = ["PatchRaster", "RasterArray", "SeriesRaster", "VectorRaster"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,19 +20,22 @@ class SeriesRaster:
 
     Parameters
     ----------
-    path : path or list of paths
-        One stack with the bands of all dates, or one file for each date.
+    path : path, RasterArray or DataArray; or list of these, list of lists, or dict by date
+        One stack with the bands of all dates; one file for each date; or, as inner lists, the files of the
+        bands of each date. A dict has dates as keys. Arrays stand for files: numpy, memmap and zarr as
+        `RasterArray`, xarray's DataArray as it is (with its time coordinate as dates).
     n_bands : int, optional
         Bands of a date. For one stack it follows from `dates` or from the mask when it is left out.
-    dates : sequence of str, datetime64 or date, optional
-        The dates in ascending order, as text (``"2018-05-01"``, ``"20180501"``) or dates. Gaps are filled
-        linearly in time; without dates, equal steps are assumed.
+    dates : sequence of str, datetime64 or date, or "names", optional
+        The dates in ascending order, as text (``"2018-05-01"``, ``"20180501"``) or dates; or "names": those
+        in the names of the files, which are then brought into order, or in the descriptions of the stack's
+        bands. Gaps are filled linearly in time; without dates, equal steps are assumed.
     order : {"date", "band"}, default="date"
         Order of one stack's bands: date by date, then band, or band by band, then date.
-    mask : path or list of paths, optional
-        Raster with one band per date, such as a scene classification. It may have a grid of its own that
-        nests in the series': the mask's pixel at the centre of the series' pixel counts. Beyond its
-        extent every date is missing.
+    mask : path, RasterArray or DataArray; or list of these, or dict by date, optional
+        Raster with one band per date, or one file for each date, such as a scene classification. It may
+        have a grid of its own that nests in the series': the mask's pixel at the centre of the series'
+        pixel counts. Beyond its extent every date is missing.
     valid : collection of int, default=(4, 5, 6, 7)
         Codes of the mask that mean a usable observation. The default is that of Sentinel-2's scene
         classification: vegetation, bare, water, unclassified.
@@ -39,13 +43,18 @@ class SeriesRaster:
         How missing values are filled: linearly in time, the nearest valid one at either end; or not at
         all, which leaves NaN (for `GapFiller`).
     nodata : float, optional
-        Value that means missing; by default what the file declares. NaN and infinity always do.
+        Value that means missing, before scaling; by default what the file declares. NaN and infinity
+        always do.
+    scale, offset : float or array, optional
+        Values are ``raw * scale + offset``, as float32: one number for all, or numbers that broadcast
+        against (n_dates, n_bands), such as one for each band.
+        ``scale="file"`` takes both as the file declares them. Left out, values stay raw.
 
     Notes
     -----
     Values have the raster's own integer type where nothing can be missing (integers, no mask, no nodata
-    value), else they are float32. A pixel is nodata if one of its bands has no valid date at all. A file's
-    internal mask is not read, and an alpha band is a band like the others: use `mask` or `nodata`.
+    value, no scale), else they are float32. A pixel is nodata if one of its bands has no valid date at all.
+    A file's internal mask is not read, and an alpha band is a band like the others: use `mask` or `nodata`.
 
     Examples
     --------
@@ -62,6 +71,8 @@ class SeriesRaster:
     valid: Any = (4, 5, 6, 7)
     fill: str | None = "linear"
     nodata: float | None = None
+    scale: Any = None
+    offset: Any = None
 
     def open(self, name):
         """The reader of this source; `name` is for messages."""
@@ -78,20 +89,24 @@ class PatchRaster:
 
     Parameters
     ----------
-    path : path or list of paths
+    path : path, RasterArray or DataArray; or list of these
         The image; several files on one grid are joined by their bands.
     size : int or (int, int), default=25
         Side of a patch, or height and width, in pixels of the image.
     bands : sequence of int, optional
         Bands to read of each file, counted from 1 as in rasterio; all by default.
     nodata : float, optional
-        Value that means missing; by default what the file declares. NaN and infinity always do.
+        Value that means missing, before scaling; by default what the file declares. NaN and infinity
+        always do.
+    scale, offset : float or array, optional
+        Values are ``raw * scale + offset``, as float32: one number for all, or one for each band.
+        ``scale="file"`` takes both as the file declares them. Left out, values stay raw.
 
     Notes
     -----
-    Values keep the image's type. Missing values within a patch read as 0. A pixel is nodata where the
-    patch's centre lies outside the image or misses all its bands. A file's internal mask is not read, and
-    an alpha band is a band like the others: use `bands` and `nodata`.
+    Values keep the image's type, unless they are scaled. Missing values within a patch read as 0. A pixel
+    is nodata where the patch's centre lies outside the image or misses all its bands. A file's internal
+    mask is not read, and an alpha band is a band like the others: use `bands` and `nodata`.
 
     Examples
     --------
@@ -104,6 +119,8 @@ class PatchRaster:
     size: Any = 25
     bands: Any = None
     nodata: float | None = None
+    scale: Any = None
+    offset: Any = None
 
     def open(self, name):
         """The reader of this source; `name` is for messages."""
@@ -119,17 +136,22 @@ class VectorRaster:
 
     Parameters
     ----------
-    path : path or list of paths
+    path : path, RasterArray or DataArray; or list of these
         The raster; the bands of several files on one grid are joined as features.
     bands : sequence of int, optional
         Bands to read of each file, counted from 1 as in rasterio; all by default.
     nodata : float, optional
-        Value that means missing; by default what the file declares. NaN and infinity always do.
+        Value that means missing, before scaling; by default what the file declares. NaN and infinity
+        always do.
+    scale, offset : float or array, optional
+        Values are ``raw * scale + offset``, as float32: one number for all, or one for each band.
+        ``scale="file"`` takes both as the file declares them. Left out, values stay raw.
 
     Notes
     -----
-    Values keep the raster's type. A pixel is nodata where one of its features is missing. A file's internal
-    mask is not read, and an alpha band is a band like the others: use `bands` and `nodata`.
+    Values keep the raster's type, unless they are scaled. A pixel is nodata where one of its features is
+    missing. A file's internal mask is not read, and an alpha band is a band like the others: use `bands`
+    and `nodata`.
 
     Examples
     --------
@@ -141,6 +163,8 @@ class VectorRaster:
     path: Any
     bands: Any = None
     nodata: float | None = None
+    scale: Any = None
+    offset: Any = None
 
     def open(self, name):
         """The reader of this source; `name` is for messages."""

@@ -6,6 +6,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from ..multisource import MultiSource
+from .files import hash_files
 from .grid import Alignment
 from .rasters import PatchRaster, SeriesRaster, VectorRaster
 from .samples import sample_polygons
@@ -95,6 +96,36 @@ class Scene:
     def dtypes(self):
         """Type of the values of each source, whatever is read."""
         return {name: reader.dtype for name, reader in self._readers.items()}
+
+    def dates(self, name):
+        """Dates of a series as they were given or found, one text each; ``t00``, ... if they are unknown."""
+        dates = getattr(self._readers[name], "dates", None)
+        if dates is None:
+            return [f"t{i:02}" for i in range(self.specs[name].n_dates)]
+        return [str(date).removesuffix("T00:00:00.000000000") for date in dates]
+
+    def files(self):
+        """All files on this machine that the values come from, those of virtual rasters included."""
+        stacks = [stack for reader in self._readers.values() for stack in reader.stacks]
+        return list(dict.fromkeys(path for stack in stacks for path in stack.on_disk()))
+
+    def fingerprint(self):
+        """All that the values of the scene depend on, the content of its files as SHA-256; nested dicts."""
+        hashes = hash_files(self.files())
+        sources = {}
+        for name, reader in self._readers.items():
+            alignment = self._alignments[name]
+            sources[name] = {
+                "kind": type(reader).__name__,
+                "spec": list(reader.spec.shape),
+                "place": [
+                    getattr(alignment, part) for part in ("finer", "coarser", "row_shift", "col_shift")
+                ],
+                "reading": reader.facts(),
+                "stacks": [stack.facts() for stack in reader.stacks],
+                "content": [hashes[path] for stack in reader.stacks for path in stack.on_disk()],
+            }
+        return {"shape": list(self.shape), "sources": sources}
 
     def extract(self, rows, cols):
         """Values of any pixels of the target grid, and which of them have data in every source.

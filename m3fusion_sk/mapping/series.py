@@ -1,13 +1,13 @@
 """Reading time series, their masks and their gaps."""
 
 from collections.abc import Iterable
-from os import PathLike
 
 import numpy as np
 
 from ..dates import as_days
 from ..gaps import fill_linear
 from ..sources import SeriesSpec
+from .calendar import NAMES, arrange, dates_of_bands
 from .grid import Alignment, is_count
 from .stack import Stack
 from .vectors import read_inside
@@ -21,19 +21,32 @@ class SeriesReader:
     def __init__(self, name, raster):
         _check_choice(name, "order", raster.order, ("date", "band"))
         _check_choice(name, "fill", raster.fill, ("linear", None))
-        _check_order(name, raster)
-        self.stack = Stack.open(name, raster.path, nodata=raster.nodata)
-        self.grid = self.stack.grid
-        self.mask = None if raster.mask is None else _Mask(name, raster, self.grid)
+        files, self.per_date, dates, mask = arrange(name, raster)
+        _check_order(name, raster, self.per_date)
+        stack = Stack.open(name, files, nodata=raster.nodata)
+        self.grid = stack.grid
+        self.mask = None if mask is None else _Mask(name, mask, raster.valid, self.grid)
         self.by_band = raster.order == "band"
         self.fill = raster.fill
-        self.spec = _infer_spec(name, raster, self.stack, self.mask)
+        self.dates = _dates(name, dates, stack)
+        self.spec = _infer_spec(name, raster.n_bands, self, stack)
+        self.stack = stack.scaled_by(name, raster.scale, raster.offset, self.spec.shape)
         self.days = None
-        if raster.dates is not None:
-            self.days = as_days(raster.dates, self.spec.n_dates, f"dates of source {name!r}")
+        if self.dates is not None:
+            self.days = as_days(self.dates, self.spec.n_dates, f"dates of source {name!r}")
         self.has_gaps = self.mask is not None or self.stack.may_lack_data
         self.dtype = np.dtype(np.float32) if self.has_gaps else self.stack.dtype
         self.paths = self.stack.paths + (self.mask.stack.paths if self.mask else ())
+
+    @property
+    def stacks(self):
+        return [self.stack] if self.mask is None else [self.stack, self.mask.stack]
+
+    def facts(self):
+        """What the values depend on beside the stacks, for a run's key."""
+        valid = None if self.mask is None else sorted(self.mask.codes.tolist())
+        days = None if self.days is None else self.days.tolist()
+        return {"by_band": self.by_band, "fill": self.fill, "days": days, "valid": valid}
 
     @property
     def filler(self):
@@ -47,9 +60,10 @@ class SeriesReader:
     def read_pixels(self, rows, cols):
         """The same for pixels of the series' own grid."""
         values = self._by_date(self.stack.pixels(rows, cols))
-        if not self.has_gaps:
+        missing = self._missing(values, rows, cols) if self.has_gaps else None
+        values = self._scaled(values)
+        if missing is None:
             return values, np.ones(len(values), bool)
-        missing = self._missing(values, rows, cols)
         valid = ~missing.all(axis=1).reshape(len(values), -1).any(axis=1)
         values = self._fill(values, missing) if missing.any() else values.astype(self.dtype, copy=False)
         values[~valid] = self.filler
@@ -60,6 +74,10 @@ class SeriesReader:
         if not self.by_band:
             return values.reshape(-1, n_dates, n_bands)
         return np.ascontiguousarray(values.reshape(-1, n_bands, n_dates).transpose(0, 2, 1))
+
+    def _scaled(self, values):
+        """With scale and offset, which are given date by date."""
+        return self.stack.scaled(values.reshape(len(values), -1), axis=1).reshape(values.shape)
 
     def _missing(self, values, rows, cols):
         """Missing dates, (n_pixels, n_dates), or missing values, (n_pixels, n_dates, n_bands)."""
@@ -85,14 +103,14 @@ class SeriesReader:
 class _Mask:
     """The mask of a series, on a grid that nests in the series' or holds it."""
 
-    def __init__(self, name, raster, grid):
-        self.stack = Stack.open(name, raster.mask)
+    def __init__(self, name, mask, valid, grid):
+        self.stack = Stack.open(name, mask)
         self.alignment = Alignment.between(grid, self.stack.grid)
-        self.codes = np.ravel(list(raster.valid) if isinstance(raster.valid, Iterable) else raster.valid)
+        self.codes = np.ravel(list(valid) if isinstance(valid, Iterable) else valid)
         if self.codes.dtype.kind not in "iuf" or not self.codes.size:
             raise ValueError(
                 f"valid of source {name!r} must list the codes of {self.stack.paths[0]} that are usable, "
-                f"such as (4, 5, 6, 7); got {raster.valid!r}."
+                f"such as (4, 5, 6, 7); got {valid!r}."
             )
 
     def missing(self, rows, cols):
@@ -105,10 +123,6 @@ class _Mask:
         return missing
 
 
-def _is_one_file(raster):
-    return isinstance(raster.path, str | PathLike)
-
-
 def _check_choice(name, parameter, value, choices):
     if value not in choices:
         raise ValueError(
@@ -116,24 +130,31 @@ def _check_choice(name, parameter, value, choices):
         )
 
 
-def _check_order(name, raster):
-    if raster.order == "band" and not _is_one_file(raster):
+def _check_order(name, raster, per_date):
+    if raster.order == "band" and per_date is not None:
         raise ValueError(
             f"order of source {name!r} must be 'date' where each date has its own file; got 'band', which is "
             "about the bands of one stack. Leave it out."
         )
 
 
-def _infer_spec(name, raster, stack, mask):
+def _dates(name, dates, stack):
+    """The dates as given, or as names and coordinates have them; None if they are not known."""
+    if isinstance(dates, str) and dates == NAMES:
+        return dates_of_bands(name, stack)
+    return stack.files[0].dates if dates is None and len(stack.files) == 1 else dates
+
+
+def _infer_spec(name, n_bands, reader, stack):
     """Numbers of dates and bands, from all that say something about them."""
-    _check_bands(name, raster, stack)
-    counts = {}
-    if not _is_one_file(raster):
-        counts["files"] = len(stack.paths)
-    elif raster.n_bands is not None:
-        counts[f"{stack.n_bands} bands / n_bands={raster.n_bands}"] = stack.n_bands // raster.n_bands
-    if raster.dates is not None:
-        counts["dates"] = np.size(raster.dates)
+    _check_bands(name, n_bands, reader.per_date, stack)
+    counts, mask = {}, reader.mask
+    if reader.per_date is not None:
+        counts["files" if reader.per_date == 1 else "lists of files"] = len(stack.files) // reader.per_date
+    elif n_bands is not None:
+        counts[f"{stack.n_bands} bands / n_bands={n_bands}"] = stack.n_bands // n_bands
+    if reader.dates is not None:
+        counts["dates"] = np.size(reader.dates)
     if mask is not None:
         counts[f"bands of the mask {mask.stack.paths[0]}"] = mask.stack.n_bands
     n_dates = next(iter(counts.values()), None)
@@ -151,21 +172,23 @@ def _infer_spec(name, raster, stack, mask):
     return SeriesSpec(n_dates, stack.n_bands // n_dates)
 
 
-def _check_bands(name, raster, stack):
+def _check_bands(name, n_bands, per_date, stack):
     """Refuse an n_bands that the files cannot have."""
-    if raster.n_bands is not None and not is_count(raster.n_bands):
-        raise ValueError(f"n_bands of source {name!r} must be a positive integer; got {raster.n_bands!r}.")
-    if _is_one_file(raster):
-        if raster.n_bands is not None and stack.n_bands % raster.n_bands:
+    if n_bands is not None and not is_count(n_bands):
+        raise ValueError(f"n_bands of source {name!r} must be a positive integer; got {n_bands!r}.")
+    if per_date is None:
+        if n_bands is not None and stack.n_bands % n_bands:
             raise ValueError(
-                f"Source {name!r} must have n_bands={raster.n_bands} bands for each date; {stack.paths[0]} "
+                f"Source {name!r} must have n_bands={n_bands} bands for each date; {stack.paths[0]} "
                 f"has {stack.n_bands} bands, which is no multiple. Correct n_bands."
             )
         return
-    expected = len(stack.bands[0]) if raster.n_bands is None else raster.n_bands
-    for path, bands in zip(stack.paths, stack.bands, strict=True):
-        if len(bands) != expected:
+    counts = [file.n_bands for file in stack.files]
+    of_dates = [sum(counts[i : i + per_date]) for i in range(0, len(counts), per_date)]
+    expected = of_dates[0] if n_bands is None else n_bands
+    for i, count in enumerate(of_dates):
+        if count != expected:
             raise ValueError(
-                f"Source {name!r} must have {expected} bands in the file of each date; {path} has "
-                f"{len(bands)}. Correct n_bands, or the list of files."
+                f"Source {name!r} must have {expected} bands in the file of each date; "
+                f"{stack.paths[i * per_date]} has {count}. Correct n_bands, or the list of files."
             )

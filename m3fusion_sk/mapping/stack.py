@@ -1,20 +1,21 @@
-"""Bands on disk: one file, or several on the same grid, read by clipped windows only."""
+"""Bands of one source: of one raster, or of several on the same grid."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike, fspath
 
 import numpy as np
-import rasterio
-from rasterio.errors import RasterioError
-from rasterio.windows import Window
 
-from .grid import Grid, check_crs
+from .arrays import ArrayFile, is_array
+from .files import RasterFile
+from .grid import check_crs
 
 __all__ = ["Stack"]
 
+DECLARED = "file"  # scale: as the file declares it
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Stack:
     """The bands of one source, from one or several files.
 
@@ -22,68 +23,121 @@ class Stack:
 
     Parameters
     ----------
-    paths : tuple of str
-        The files, in order.
-    bands : tuple of tuple of int
-        Bands to read of each file, counted from 1.
-    grid : Grid
-        The grid that the files share.
-    dtype : numpy.dtype
-        The type that holds the values of all files.
-    nodata : tuple of (float, int or None)
-        For each band of the stack, the value that means no data.
+    files : tuple of RasterFile or ArrayFile
+        In order, all on one grid.
+    scale, offset : array of float32 of shape (n_bands,), or None
+        Values are ``raw * scale + offset``; None leaves them as they are.
     """
 
-    paths: tuple
-    bands: tuple
-    grid: Grid
-    dtype: np.dtype
-    nodata: tuple
+    files: tuple
+    scale: np.ndarray | None = None
+    offset: np.ndarray | None = None
 
     @classmethod
     def open(cls, name, paths, bands=None, nodata=None):
         """Look at the files of source `name` and check that they belong together."""
-        paths = _as_paths(name, paths)
-        files = [_describe(name, path, bands, nodata) for path in paths]
-        for path, (grid, *_) in zip(paths, files, strict=True):
-            check_crs(files[0][0], grid)
-            if not grid.same_as(files[0][0]):
+        files = [_open(name, path, bands, nodata) for path in _as_paths(name, paths)]
+        first = files[0]
+        for file in files:
+            check_crs(first.grid, file.grid)
+            if not file.grid.same_as(first.grid):
                 raise ValueError(
-                    f"Source {name!r} must have all its files on one grid; {path} has shape {grid.shape} and "
-                    f"bounds {grid.bounds}, {paths[0]} has {files[0][0].shape} and {files[0][0].bounds}. "
-                    "Declare files on other grids as sources of their own."
+                    f"Source {name!r} must have all its files on one grid; {file.path} has shape "
+                    f"{file.grid.shape} and bounds {file.grid.bounds}, {first.path} has {first.grid.shape} "
+                    f"and {first.grid.bounds}. Declare files on other grids as sources of their own."
                 )
-        grids, bands, dtypes, nodatas = zip(*files, strict=True)
-        return cls(paths, bands, grids[0], np.result_type(*dtypes), sum(nodatas, ()))
+        return cls(tuple(files))
+
+    def scaled_by(self, name, scale, offset, shape=None):
+        """The same bands with a scale and an offset, which broadcast against `shape`, (n_bands,) by default.
+
+        `scale` "file" takes both as the files declare them.
+        """
+        if scale is None and offset is None:
+            return self
+        if isinstance(scale, str) and scale == DECLARED and offset is None:
+            scales, offsets = (sum((file.declared[i] for file in self.files), ()) for i in (0, 1))
+            return Stack(self.files, np.array(scales, np.float32), np.array(offsets, np.float32))
+        given = {"scale": 1 if scale is None else scale, "offset": 0 if offset is None else offset}
+        shape = (self.n_bands,) if shape is None else shape
+        return Stack(self.files, *(_as_factor(name, what, value, shape) for what, value in given.items()))
+
+    @property
+    def paths(self):
+        return tuple(file.path for file in self.files)
+
+    @property
+    def grid(self):
+        return self.files[0].grid
+
+    @property
+    def raw_dtype(self):
+        """The type that holds the values of all files."""
+        return np.result_type(*(file.dtype for file in self.files))
+
+    @property
+    def dtype(self):
+        """Type of the values after scaling."""
+        raw = self.raw_dtype
+        return raw if self.scale is None else np.dtype("f8" if raw == np.float64 else "f4")
+
+    @property
+    def nodata(self):
+        """For each band, the value that means no data."""
+        return sum((file.nodata for file in self.files), ())
 
     @property
     def n_bands(self):
-        return sum(map(len, self.bands))
+        return sum(file.n_bands for file in self.files)
 
     @property
     def may_lack_data(self):
         """Whether some values may mean no data."""
-        return self.dtype.kind == "f" or any(value is not None for value in self.nodata)
+        return self.raw_dtype.kind == "f" or any(value is not None for value in self.nodata)
+
+    def on_disk(self):
+        """All files on this machine that the values come from."""
+        return [path for file in self.files for path in file.files()]
+
+    def facts(self):
+        """What the values depend on beside the content of the files, for a run's key."""
+        grid = self.grid
+        scaling = [None if part is None else part.tolist() for part in (self.scale, self.offset)]
+        place = [grid.crs.to_wkt() if grid.crs else None, list(grid.transform[:6]), list(grid.shape)]
+        return {"grid": place, "scaling": scaling, "files": [file.facts() for file in self.files]}
 
     def read(self, rows, cols):
-        """Values of the half-open ranges of rows and columns, as (n_bands, height, width)."""
-        window = Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
-        values = np.empty((self.n_bands, rows[1] - rows[0], cols[1] - cols[0]), self.dtype)
+        """Raw values of the half-open ranges of rows and columns, as (n_bands, height, width)."""
+        if len(self.files) == 1:
+            return self.files[0].read(rows, cols)
+        values = np.empty((self.n_bands, rows[1] - rows[0], cols[1] - cols[0]), self.raw_dtype)
         start = 0
-        for path, bands in zip(self.paths, self.bands, strict=True):
-            values[start : start + len(bands)] = _read(path, bands, window, self.grid.shape)
-            start += len(bands)
+        for file in self.files:
+            values[start : start + file.n_bands] = file.read(rows, cols)
+            start += file.n_bands
         return values
 
     def pixels(self, rows, cols):
-        """Values of single pixels, all inside the grid, as (n_pixels, n_bands)."""
+        """Raw values of single pixels, all inside the grid, as (n_pixels, n_bands)."""
         top, left = int(rows.min()), int(cols.min())
         block = self.read((top, int(rows.max()) + 1), (left, int(cols.max()) + 1))
         flat = (rows - top) * block.shape[2] + (cols - left)
         return np.ascontiguousarray(block.reshape(len(block), -1).T).take(flat, axis=0)
 
+    def scaled(self, values, axis):
+        """Raw values with scale and offset; `axis` is that of the bands."""
+        if self.scale is None:
+            return values
+        shape = [1] * values.ndim
+        shape[axis] = -1
+        values = values.astype(self.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # of what means no data
+            values *= self.scale.reshape(shape)
+            values += self.offset.reshape(shape)
+        return values
+
     def missing(self, values, axis):
-        """Where values mean no data; `axis` is that of the bands."""
+        """Where raw values mean no data; `axis` is that of the bands."""
         missing = ~np.isfinite(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
         nodata = set(self.nodata)
         if len(nodata) == 1:
@@ -95,62 +149,34 @@ class Stack:
         return missing | (values == each.reshape(shape))
 
 
+def _open(name, path, bands, nodata):
+    return (ArrayFile if is_array(path) else RasterFile).open(name, path, bands, nodata)
+
+
 def _as_paths(name, paths):
-    several = not isinstance(paths, str | PathLike) and isinstance(paths, Iterable)
+    several = not is_file(paths) and isinstance(paths, Iterable) and not isinstance(paths, np.ndarray)
     listed = list(paths) if several else [paths]
-    if not listed or not all(isinstance(path, str | PathLike) for path in listed):
-        raise TypeError(f"Source {name!r} must name a file, or a list of files; got {paths!r}.")
-    return tuple(fspath(path) for path in listed)
-
-
-def _describe(name, path, bands, nodata):
-    """Grid, bands, type and nodata value of each band of one file."""
-    try:
-        with rasterio.open(path) as file:
-            grid, count, dtypes, declared = Grid.of(file), file.count, file.dtypes, file.nodatavals
-    except RasterioError as error:
-        raise OSError(
-            f"Source {name!r} must be a raster that can be opened; {path} is not: {error}."
-        ) from error
-    bands = _check_bands(name, path, bands, count)
-    dtypes = [np.dtype(dtypes[band - 1]) for band in bands]
-    dtype = np.result_type(*dtypes)
-    if dtype.kind not in "iuf":
-        raise ValueError(f"Source {name!r} must hold real numbers; {path} holds {dtype}. Convert it first.")
-    values = [declared[band - 1] if nodata is None else nodata for band in bands]
-    return grid, bands, dtype, tuple(map(_as_nodata, values, dtypes))
-
-
-def _check_bands(name, path, bands, count):
-    if bands is None:
-        return tuple(range(1, count + 1))
-    bands = (bands,) if isinstance(bands, int | np.integer) else tuple(bands)
-    if not bands or not all(isinstance(b, int | np.integer) and 1 <= b <= count for b in bands):
-        raise ValueError(
-            f"bands of source {name!r} must be numbers from 1 to {count}, the bands of {path}; got {bands}."
+    if not listed or not all(map(is_file, listed)):
+        raise TypeError(
+            f"Source {name!r} must name a file, or a list of files; got {paths!r:.200}. Write an array as "
+            "RasterArray(values, transform, crs)."
         )
-    return tuple(int(band) for band in bands)
+    return tuple(path if is_array(path) else fspath(path) for path in listed)
 
 
-def _as_nodata(value, dtype):
-    """The value in the band's own type, so that comparing converts nothing."""
-    if value is None:
-        return None
-    if dtype.kind == "f":
-        return float(np.asarray(value, dtype))
-    return int(value) if float(value).is_integer() else float(value)
+def is_file(path):
+    """Whether it is one file, or an array that stands for one."""
+    return isinstance(path, str | PathLike) or is_array(path)
 
 
-def _read(path, bands, window, shape):
+def _as_factor(name, what, value, shape):
     try:
-        with rasterio.open(path) as file:
-            if file.shape != shape:
-                raise ValueError(f"it has shape {file.shape}, not {shape}")
-            if len({file.dtypes[band - 1] for band in bands}) > 1:  # which cannot be read at once
-                return np.stack([file.read(band, window=window) for band in bands])
-            return file.read(bands, window=window)
-    except (RasterioError, IndexError, ValueError) as error:
-        raise OSError(
-            f"{path} cannot be read at {window}: {str(error).rstrip('.')}. The file may be damaged or "
-            "changed since the scene was opened: try gdalinfo -checksum."
+        values = np.broadcast_to(np.asarray(value, dtype=np.float32), shape).ravel()
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{what} of source {name!r} must be a number, or numbers that broadcast against {shape}; got "
+            f"{value!r:.200}."
         ) from error
+    if not np.isfinite(values).all():
+        raise ValueError(f"{what} of source {name!r} must be finite; got {value!r:.200}.")
+    return values

@@ -1,8 +1,8 @@
 """Reading pixels: the values of a source for any pixels of the target grid, and where there are none.
 
-Each reader has a `grid`, a `spec` (one sample), a `dtype` (of all reads), `paths`, and `read(alignment,
-rows, cols)`, which returns the values of the target pixels and whether each of them is valid. What a pixel
-gets never depends on the other pixels of the same read.
+Each reader has a `grid`, a `spec` (one sample), a `dtype` (of all reads), `paths`, `stacks`, `facts()`, and
+`read(alignment, rows, cols)`, which returns the values of the target pixels and whether each of them is
+valid. What a pixel gets never depends on the other pixels of the same read.
 """
 
 import numpy as np
@@ -17,9 +17,15 @@ class VectorReader:
     """Reads a `VectorRaster`."""
 
     def __init__(self, name, raster):
-        self.stack = Stack.open(name, raster.path, raster.bands, raster.nodata)
+        stack = Stack.open(name, raster.path, raster.bands, raster.nodata)
+        self.stack = stack.scaled_by(name, raster.scale, raster.offset)
+        self.stacks = [self.stack]
         self.spec = VectorSpec(self.stack.n_bands)
         self.grid, self.dtype, self.paths = self.stack.grid, self.stack.dtype, self.stack.paths
+
+    def facts(self):
+        """What the values depend on beside the stacks, for a run's key."""
+        return {}
 
     def read(self, alignment, rows, cols):
         """Values of shape (n_pixels, n_features), 0 where invalid."""
@@ -29,6 +35,7 @@ class VectorReader:
         """The same for pixels of the source's own grid."""
         values = self.stack.pixels(rows, cols)
         valid = ~self.stack.missing(values, axis=1).any(axis=1)
+        values = self.stack.scaled(values, axis=1)
         values[~valid] = 0
         return values, valid
 

@@ -1,0 +1,195 @@
+"""Arrays in place of raster files: numpy, memmap, zarr, xarray."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from rasterio.crs import CRS
+
+from .files import as_nodata, check_bands, check_numbers
+from .grid import Grid
+
+__all__ = ["ArrayFile", "RasterArray", "is_array"]
+
+_ROWS_AT_ONCE = 256  # that are hashed
+_REGULAR = 1e-3  # of a pixel: how far coordinates may lie from equal steps
+
+
+@dataclass(frozen=True, eq=False)
+class RasterArray:
+    """An array with a place on the ground, which stands for a raster file.
+
+    Parameters
+    ----------
+    values : array of shape (n_bands, height, width) or (n_dates, n_bands, height, width)
+        Anything with a shape, a dtype and slices: numpy, memmap, zarr. Read window by window.
+    transform : affine.Affine
+        From (column, row) to coordinates (x, y), as in rasterio.
+    crs : str, int or rasterio.crs.CRS, optional
+        Coordinate reference system, such as "EPSG:32740".
+    nodata : float, optional
+        Value that means missing. NaN and infinity always do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from affine import Affine
+    >>> from m3fusion_sk.mapping import RasterArray, VectorRaster
+    >>> slope = RasterArray(np.zeros((1, 20, 30)), Affine(10, 0, 320000, 0, -10, 7690000), "EPSG:32740")
+    >>> VectorRaster(slope).path.values.shape
+    (1, 20, 30)
+    """
+
+    values: Any
+    transform: Affine
+    crs: Any = None
+    nodata: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayFile:
+    """Bands of an array, as `RasterFile` has them of a file."""
+
+    path: str
+    bands: tuple
+    grid: Grid
+    dtype: np.dtype
+    nodata: tuple
+    descriptions: tuple
+    declared: tuple
+    dates: Any
+    values: Any
+
+    @classmethod
+    def open(cls, name, array, bands=None, nodata=None):
+        """Look at an array of source `name`."""
+        array, declared, dates = _from_xarray(name, array) if _is_xarray(array) else (array, (1, 0), None)
+        values, path = array.values, f"the array of source {name!r}"
+        if not all(hasattr(values, a) for a in ("shape", "dtype")) or len(values.shape) not in (2, 3, 4):
+            raise ValueError(
+                f"Source {name!r} must be an array of shape (n_bands, height, width) or (n_dates, n_bands, "
+                f"height, width); got {getattr(values, 'shape', type(values).__name__)}."
+            )
+        dtype = np.dtype(values.dtype)
+        check_numbers(name, path, dtype)
+        bands = check_bands(name, path, bands, int(np.prod(values.shape[:-2], dtype=int)))
+        grid = Grid(_as_crs(array.crs), array.transform, *map(int, values.shape[-2:]), path)
+        missing = as_nodata(array.nodata if nodata is None else nodata, dtype)
+        n = len(bands)
+        scales = tuple((float(part),) * n for part in declared)
+        return cls(path, bands, grid, dtype, (missing,) * n, (None,) * n, scales, dates, values)
+
+    @property
+    def n_bands(self):
+        return len(self.bands)
+
+    def read(self, rows, cols):
+        """Values of the half-open ranges of rows and columns, as (n_bands, height, width)."""
+        block = np.asarray(self.values[..., slice(*rows), slice(*cols)])
+        block = block.reshape(-1, *block.shape[-2:])
+        if self.bands == tuple(range(1, len(block) + 1)):
+            return block
+        return block[np.array(self.bands) - 1]
+
+    def files(self):
+        return []
+
+    def facts(self):
+        """What a run's key holds: the values themselves, and what they mean."""
+        digest = hashlib.sha256()
+        for row in range(0, self.grid.height, _ROWS_AT_ONCE):
+            block = np.asarray(self.values[..., row : row + _ROWS_AT_ONCE, :])
+            digest.update(np.ascontiguousarray(block).data)
+        shape = list(map(int, self.values.shape))
+        return [list(self.bands), self.dtype.str, list(map(str, self.nodata)), shape, digest.hexdigest()]
+
+    def __getstate__(self):
+        """A mapped file goes to other processes by its name, not by its values."""
+        state = dict(vars(self))
+        if isinstance(self.values, np.memmap) and self.values.filename and self.values.flags["C_CONTIGUOUS"]:
+            mapped = self.values
+            state["values"] = _Mapped(mapped.filename, mapped.dtype, mapped.offset, mapped.shape)
+        return state
+
+    def __setstate__(self, state):
+        if isinstance(state["values"], _Mapped):
+            state["values"] = state["values"].open()
+        vars(self).update(state)
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """A memory-mapped array, by its place in a file."""
+
+    filename: Any
+    dtype: np.dtype
+    offset: int
+    shape: tuple
+
+    def open(self):
+        return np.memmap(self.filename, self.dtype, "r", self.offset, self.shape)
+
+
+def is_array(value):
+    """Whether it stands for a raster file."""
+    return isinstance(value, RasterArray) or _is_xarray(value)
+
+
+def _is_xarray(value):
+    return all(hasattr(value, a) for a in ("dims", "coords", "attrs", "transpose", "dtype"))
+
+
+def _from_xarray(name, array):
+    """A DataArray as a `RasterArray`; with its declared scale and offset, and its dates or None."""
+    y, x = (_dimension(name, array, names) for names in (("y", "lat", "latitude"), ("x", "lon", "longitude")))
+    others = [dim for dim in array.dims if dim not in (y, x)]
+    array = array.transpose(*others, y, x)
+    (top, height), (left, width) = _axis(name, array, y), _axis(name, array, x)
+    transform = Affine(width, 0, left - width / 2, 0, height, top - height / 2)
+    times = [array.coords[dim].values for dim in others if dim in array.coords]
+    dates = next((values for values in times if values.dtype.kind == "M"), None)
+    declared = array.attrs.get("scale_factor", 1), array.attrs.get("add_offset", 0)
+    nodata = array.attrs.get("_FillValue", array.attrs.get("nodata"))
+    return RasterArray(array, transform, _crs_of(array), nodata), declared, dates
+
+
+def _dimension(name, array, names):
+    found = [dim for dim in array.dims if dim in names]
+    if len(found) != 1:
+        raise ValueError(
+            f"Source {name!r} must have one dimension named {' or '.join(map(repr, names))}; its array has "
+            f"{array.dims}. Rename it first, with array.rename."
+        )
+    return found[0]
+
+
+def _axis(name, array, dim):
+    """First coordinate and step."""
+    if dim not in array.coords or array.sizes[dim] < 2:
+        raise ValueError(
+            f"Source {name!r} must have at least two coordinates along {dim!r}, the pixels' centres; else "
+            "write RasterArray(values, transform, crs)."
+        )
+    values = np.asarray(array.coords[dim].values, dtype=np.float64)
+    step = (values[-1] - values[0]) / (len(values) - 1)
+    if not np.allclose(values, values[0] + step * np.arange(len(values)), rtol=0, atol=_REGULAR * abs(step)):
+        raise ValueError(f"Source {name!r} must have equal steps along {dim!r}; got {values[:4]}...")
+    return float(values[0]), float(step)
+
+
+def _crs_of(array):
+    """The reference system as rioxarray and CF write it: in the attributes of a coordinate."""
+    names = array.encoding.get("grid_mapping"), array.attrs.get("grid_mapping"), "spatial_ref", "crs"
+    for name in names:
+        if name in array.coords:
+            attributes = array.coords[name].attrs
+            text = attributes.get("crs_wkt") or attributes.get("spatial_ref")
+            if text:
+                return text
+    return array.attrs.get("crs")
+
+
+def _as_crs(crs):
+    return None if crs is None else CRS.from_user_input(crs)

@@ -1,0 +1,96 @@
+"""The dates of a series and its files in their order, from what users have: stacks, lists, names."""
+
+import re
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from .stack import is_file
+
+__all__ = ["NAMES", "arrange", "dates_of_bands"]
+
+NAMES = "names"  # dates: those in the names of files or bands
+_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(-?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
+
+
+def arrange(name, raster):
+    """Files of a series date by date, how many a date has (None for one stack), dates or None, and masks."""
+    path, dates, mask = raster.path, raster.dates, raster.mask
+    if isinstance(path, Mapping):
+        if dates is not None:
+            raise ValueError(f"dates of source {name!r} must be left out where the files are given by date.")
+        dates, path = list(path), list(path.values())
+        mask = _of_dates(name, mask, dates) if isinstance(mask, Mapping) else mask
+    if is_file(path):
+        return path, None, dates, mask
+    if not isinstance(path, list | tuple):
+        return path, 1, dates, mask  # which the stack refuses
+    groups = [[part] if is_file(part) else list(part) for part in path]
+    if len(set(map(len, groups))) != 1:
+        raise ValueError(
+            f"Source {name!r} must have equally many files for each date; got {list(map(len, groups))}."
+        )
+    if isinstance(dates, str) and dates == NAMES:
+        found = [_date_of_group(name, group) for group in groups]
+        order = np.argsort(found, kind="stable")
+        groups, dates = [groups[i] for i in order], [found[i] for i in order]
+        mask = _by_name(name, mask, dates) if isinstance(mask, list | tuple) else mask
+    return [part for group in groups for part in group], len(groups[0]), dates, mask
+
+
+def dates_of_bands(name, stack):
+    """The dates that the descriptions of a stack's bands name, each once, in their order."""
+    descriptions = sum((file.descriptions for file in stack.files), ())
+    found = [_date_in(text or "") for text in descriptions]
+    if None in found:
+        i = found.index(None)
+        raise ValueError(
+            f"dates='names' of source {name!r} needs a date, such as 2018-05-01 or 20180501, in the "
+            f"description of each band of {stack.paths[0]}; band {i + 1} is called {descriptions[i]!r}. Give "
+            "the dates."
+        )
+    return list(dict.fromkeys(found))
+
+
+def _of_dates(name, mask, dates):
+    lacking = [date for date in dates if date not in mask]
+    if lacking:
+        raise ValueError(f"mask of source {name!r} must have a file for each date; got none for {lacking}.")
+    return [mask[date] for date in dates]
+
+
+def _date_of_group(name, group):
+    dates = {_date_of_file(name, path) for path in group}
+    if len(dates) > 1:
+        raise ValueError(
+            f"Source {name!r} must have files of one date in each inner list; got {sorted(dates)} for "
+            f"{[Path(path).name for path in group]}."
+        )
+    return dates.pop()
+
+
+def _date_of_file(name, path):
+    date = _date_in(Path(path).name) if isinstance(path, str | PathLike) else None
+    if date is None:
+        raise ValueError(
+            f"dates='names' of source {name!r} needs a date, such as 2018-05-01 or 20180501, in the name of "
+            f"each file; got {path!s:.200}. Give the dates."
+        )
+    return date
+
+
+def _by_name(name, mask, dates):
+    found = {_date_of_file(name, path): path for path in mask}
+    if sorted(found) != sorted(set(dates)) or len(mask) != len(dates):
+        raise ValueError(
+            f"mask of source {name!r} must have one file for each date of the series, by the dates in their "
+            f"names; the series has {dates[:4]}..., the mask {sorted(found)[:4]}..."
+        )
+    return [found[date] for date in dates]
+
+
+def _date_in(text):
+    found = _DATE.search(text)
+    return None if found is None else f"{found[1]}-{found[3]}-{found[4]}"

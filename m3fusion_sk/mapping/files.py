@@ -1,0 +1,180 @@
+"""What a stack is made of: bands of a raster file, read by clipped windows only."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from .grid import Grid
+
+__all__ = ["RasterFile", "as_nodata", "check_bands", "check_numbers", "hash_files", "local_files", "stamps"]
+
+# statistics, overviews and masks that other programs put beside a raster: none of them is read
+SIDECARS = ".aux.xml", ".ovr", ".msk"
+_VIRTUAL = "/vsi"
+_HASHERS = 4  # threads that hash files
+
+
+@dataclass(frozen=True)
+class RasterFile:
+    """Bands of a file, which is opened for each read and closed again: it can go to threads and processes.
+
+    Parameters
+    ----------
+    path : str
+    bands : tuple of int
+        Counted from 1.
+    grid : Grid
+    dtype : numpy.dtype
+        The type that holds the values of all bands.
+    nodata : tuple of (float, int or None)
+        For each band, the value that means no data.
+    descriptions : tuple of (str or None)
+        Of each band, as the file has them.
+    declared : tuple of (tuple of float, tuple of float)
+        Scale and offset of each band, as the file declares them.
+    """
+
+    path: str
+    bands: tuple
+    grid: Grid
+    dtype: np.dtype
+    nodata: tuple
+    descriptions: tuple
+    declared: tuple
+
+    dates = None  # which only some arrays bring with them
+
+    @classmethod
+    def open(cls, name, path, bands=None, nodata=None):
+        """Look at a file of source `name`."""
+        try:
+            with rasterio.open(path) as file:
+                grid, count, dtypes, declared = Grid.of(file), file.count, file.dtypes, file.nodatavals
+                descriptions, scales, offsets = file.descriptions, file.scales, file.offsets
+        except RasterioError as error:
+            raise OSError(
+                f"Source {name!r} must be a raster that can be opened; {path} is not: {error}."
+            ) from error
+        bands = check_bands(name, path, bands, count)
+        dtypes, descriptions, declared, scales, offsets = (
+            tuple(values[band - 1] for band in bands)
+            for values in (dtypes, descriptions, declared, scales, offsets)
+        )
+        dtypes = [np.dtype(dtype) for dtype in dtypes]
+        check_numbers(name, path, np.result_type(*dtypes))
+        values = tuple(map(as_nodata, declared if nodata is None else [nodata] * len(bands), dtypes))
+        return cls(path, bands, grid, np.result_type(*dtypes), values, descriptions, (scales, offsets))
+
+    @property
+    def n_bands(self):
+        return len(self.bands)
+
+    def read(self, rows, cols):
+        """Values of the half-open ranges of rows and columns, as (n_bands, height, width)."""
+        window = Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
+        try:
+            with rasterio.open(self.path) as file:
+                if file.shape != self.grid.shape:
+                    raise ValueError(f"it has shape {file.shape}, not {self.grid.shape}")
+                if len({file.dtypes[band - 1] for band in self.bands}) > 1:  # which cannot be read at once
+                    return np.stack([file.read(band, window=window) for band in self.bands])
+                return file.read(self.bands, window=window)
+        except (RasterioError, IndexError, ValueError) as error:
+            raise OSError(
+                f"{self.path} cannot be read at {window}: {str(error).rstrip('.')}. The file may be damaged "
+                "or changed since the scene was opened: try gdalinfo -checksum."
+            ) from error
+
+    def files(self):
+        """All files on this machine that its values come from."""
+        return local_files(self.path)
+
+    def facts(self):
+        """What a run's key holds beside the hashes of the files."""
+        elsewhere = [] if self.files() else [self.path]  # known by name only
+        return [list(self.bands), self.dtype.str, list(map(str, self.nodata)), elsewhere]
+
+
+def check_bands(name, path, bands, count):
+    """Numbers of bands as a tuple; all by default."""
+    if bands is None:
+        return tuple(range(1, count + 1))
+    bands = (bands,) if isinstance(bands, int | np.integer) else tuple(bands)
+    if not bands or not all(isinstance(b, int | np.integer) and 1 <= b <= count for b in bands):
+        raise ValueError(
+            f"bands of source {name!r} must be numbers from 1 to {count}, the bands of {path}; got {bands}."
+        )
+    return tuple(int(band) for band in bands)
+
+
+def check_numbers(name, path, dtype):
+    """Refuse what is no real number."""
+    if dtype.kind not in "iuf":
+        raise ValueError(f"Source {name!r} must hold real numbers; {path} holds {dtype}. Convert it first.")
+
+
+def as_nodata(value, dtype):
+    """The value in the band's own type, so that comparing converts nothing."""
+    if value is None:
+        return None
+    if dtype.kind == "f":
+        return float(np.asarray(value, dtype))
+    return int(value) if float(value).is_integer() else float(value)
+
+
+def local_files(path):
+    """The files on this machine that a raster's values come from, those of virtual rasters included."""
+    found, waiting = {}, _members(path) or [str(path)]
+    while waiting:
+        here = _on_disk(waiting.pop(0))
+        if here is None or here in found or str(here).endswith(SIDECARS):
+            continue
+        found[here] = None
+        if here.suffix.lower() == ".vrt":
+            waiting.extend(_members(here))
+    return list(found)
+
+
+def _members(path):
+    try:
+        with rasterio.open(path) as file:
+            return file.files
+    except RasterioError:
+        return []
+
+
+def _on_disk(path):
+    """The file itself, or the archive that it is in; None if it is not on this machine."""
+    path = path.split("!")[0]
+    for scheme in ("zip+file://", "tar+file://", "gzip+file://", "file://", "zip://", "tar://", "gzip://"):
+        path = path.removeprefix(scheme)
+    while path.startswith(_VIRTUAL):
+        path = path[1:].partition("/")[2]
+    place = Path(path)
+    return next((each.resolve() for each in (place, *place.parents[:-1]) if each.is_file()), None)
+
+
+def hash_files(paths):
+    """SHA-256 of each file, by path."""
+    with ThreadPoolExecutor(_HASHERS) as threads:
+        return dict(zip(paths, threads.map(_hash_file, paths), strict=True))
+
+
+def _hash_file(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stamps(paths):
+    """Size and time of modification of files, by which a change under way is seen."""
+    found = {}
+    for path in paths:
+        state = Path(path).stat()
+        found[str(path)] = state.st_size, state.st_mtime_ns
+    return found

@@ -1,0 +1,19 @@
+"""A picture of a class map with its legend."""
+
+from ..plotting import plot_class_map
+
+__all__ = ["write_quicklook"]
+
+_INCHES, _DPI = 10, 150
+
+
+def write_quicklook(path, picture):
+    """Draw the map `path` into the PNG file `picture`, whose path is returned."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('A quick-look needs matplotlib: pip install "m3fusion_sk[plot]".') from error
+    figure = Figure(figsize=(_INCHES, _INCHES * 0.7), layout="constrained")
+    plot_class_map(path, ax=figure.add_subplot(), title=None)
+    figure.savefig(picture, dpi=_DPI, metadata={"Software": None})
+    return picture

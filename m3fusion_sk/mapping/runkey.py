@@ -1,0 +1,120 @@
+"""What a map depends on, as one hash: the model, the parameters and the content of all inputs."""
+
+import hashlib
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from joblib.hashing import Hasher
+
+from .._version import __version__
+
+__all__ = ["RunKey", "hash_estimator"]
+
+_SHOWN = 4  # differences in a message
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """The hash of a run, and the parts that it was made of.
+
+    Parameters
+    ----------
+    parts : dict
+        Nested dicts of what JSON can hold.
+
+    Examples
+    --------
+    >>> from m3fusion_sk.mapping.runkey import RunKey
+    >>> key = RunKey({"model": "a", "map": {"chunk_size": 256}})
+    >>> key.differences({"model": "a", "map": {"chunk_size": 128}})
+    'map.chunk_size'
+    """
+
+    parts: dict
+
+    @classmethod
+    def of(cls, estimator, scene, parameters):
+        """The key of a map of `scene` by `estimator`, with these parameters of the map."""
+        parts = {
+            "m3fusion_sk": __version__,
+            "model": hash_estimator(estimator),
+            "map": parameters,
+            "scene": scene.fingerprint(),
+        }
+        return cls(json.loads(json.dumps(parts, default=_plain)))
+
+    @property
+    def digest(self):
+        """SHA-256 of the parts, as text."""
+        return hashlib.sha256(json.dumps(self.parts, sort_keys=True).encode()).hexdigest()
+
+    def differences(self, other):
+        """Names of the parts that differ from those of another run, for a message."""
+        mine, theirs = _flat(self.parts), _flat(other)
+        names = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        return ", ".join(names[:_SHOWN]) + more or "nothing that is known"
+
+
+def hash_estimator(estimator):
+    """Hash of a fitted estimator's content: parameters and everything learned.
+
+    The same in every process for the same content. An object with a method ``content_hash``, which returns
+    text, speaks for itself, also within a pipeline; all others are hashed by their pickled state.
+
+    Raises
+    ------
+    TypeError
+        If the estimator, or a part of it, cannot be pickled.
+    """
+    try:
+        return _ContentHasher("sha256").hash(estimator)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"{type(estimator).__name__} must have a content that can be hashed, so that a run is only "
+            f"resumed by the same model; it cannot be pickled: {error}. Define its class at the top of a "
+            "module, or give it a method content_hash() that returns text."
+        ) from error
+
+
+class _ContentHasher(Hasher):
+    """joblib's hasher, which orders dicts and sets; arrays count by their values alone."""
+
+    def save(self, obj):
+        kind = type(obj)
+        if callable(getattr(kind, "content_hash", None)):
+            obj = (kind.__module__, kind.__qualname__, obj.content_hash())
+        elif hasattr(kind, "detach") and hasattr(kind, "numpy"):  # a torch tensor
+            obj = ("tensor", str(obj.dtype), _values(obj.detach().cpu().double().numpy()))
+        elif isinstance(obj, np.ndarray) and not obj.dtype.hasobject:
+            obj = _values(obj)
+        elif isinstance(obj, np.dtype):
+            obj = ("dtype", obj.str, obj.names)
+        elif isinstance(obj, dict) and kind is not dict:  # its attributes need not survive pickling
+            obj = (kind.__module__, kind.__qualname__, dict(obj))
+        super().save(obj)
+
+
+def _values(array):
+    """What an array holds, without the bytes between the fields of a record, which are anything."""
+    if array.dtype.names:
+        return ("record", [(name, _values(array[name])) for name in array.dtype.names])
+    digest = hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()
+    return ("array", array.dtype.str, array.shape, digest)
+
+
+def _flat(parts, prefix=""):
+    if not isinstance(parts, Mapping):
+        return {prefix: parts}
+    return {
+        name: value
+        for key, part in parts.items()
+        for name, value in _flat(part, f"{prefix}.{key}" if prefix else str(key)).items()
+    }
+
+
+def _plain(value):
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)

@@ -1,0 +1,219 @@
+"""What a run writes: layers, the report, the quick-look; each a valid cloud-optimised GeoTIFF."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from made_rasters import coded, write
+from rio_cogeo import cog_validate
+from scipy.stats import entropy as scipy_entropy
+from sklearn.ensemble import RandomForestClassifier
+from test_predictor import CodeReader, read_map, write_scene
+
+from m3fusion_sk import M3FusionClassifier
+from m3fusion_sk.mapping import ChunkedPredictor, Scene, SeriesRaster, VectorRaster
+from m3fusion_sk.mapping.layers import entropy, margin
+
+OUTPUTS = ["class", "proba", "entropy", "margin", "attention", "features"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("scene")
+
+
+@pytest.fixture(scope="module")
+def scene(place):
+    return write_scene(place, 30, 41)
+
+
+@pytest.fixture(scope="module")
+def everything(scene):
+    """All pixels of the scene, row by row, and which have data."""
+    return scene.extract(*(axis.ravel() for axis in np.indices(scene.shape)))
+
+
+@pytest.fixture(scope="module")
+def network(everything):
+    X, valid = everything
+    y = np.where(
+        np.arange(valid.sum()) % 3 == 0, "wood", np.where(np.arange(valid.sum()) % 3 == 1, "lake", "town")
+    )
+    return M3FusionClassifier(hidden_size=4, n_filters=2, max_epochs=2, random_state=0).fit(X[valid], y)
+
+
+def read(path):
+    with rasterio.open(path) as file:
+        return file.read(), file.profile, file.tags(), file.descriptions, file.scales
+
+
+@pytest.mark.parametrize(
+    ("dtype", "step", "nodata"), [("uint8", 0.004, 255), ("uint16", 2e-5, 65535), ("float32", 1, np.nan)]
+)
+def test_every_layer_says_what_the_estimator_says(scene, everything, network, tmp_path, dtype, step, nodata):
+    X, valid = everything
+    path = ChunkedPredictor(network, (11, 17), outputs=OUTPUTS, dtype=dtype).predict(
+        scene, tmp_path / "map.tif"
+    )
+    proba = network.predict_proba(X[valid]).astype(float)
+    attention, best = network.attention(X[valid]), np.sort(proba, axis=1)
+    expected = {
+        "proba": proba,
+        "entropy": scipy_entropy(proba, axis=1)[:, None] / np.log(3),
+        "margin": best[:, -1:] - best[:, -2:-1],
+        "attention_s2": attention["s2"],
+    }
+    for name, values in expected.items():
+        found, profile, tags, _, scales = read(tmp_path / f"map_{name}.tif")
+        assert (profile["dtype"], tags["LAYER"].replace(":", "_")) == (dtype, name)
+        np.testing.assert_equal(profile["nodata"], nodata)
+        np.testing.assert_allclose(scales, step)
+        flat = found.reshape(len(found), -1).T
+        np.testing.assert_array_equal(flat[~valid], np.full_like(flat[~valid], nodata))
+        np.testing.assert_allclose(
+            flat[valid] * scales[0], values, atol=step / 2 + 1e-5 if step < 1 else 1e-5
+        )
+    features, profile, *_ = read(tmp_path / "map_features.tif")
+    flat = features.reshape(len(features), -1).T
+    np.testing.assert_allclose(flat[valid], network.transform(X[valid]), atol=1e-5)
+    assert (profile["dtype"], np.isnan(flat[~valid]).all()) == ("float32", True)
+    assert read(tmp_path / "map_proba.tif")[3] == ("lake", "town", "wood")
+    codes = read_map(path).ravel()
+    sure = best[:, -1] - best[:, -2] > 1e-5
+    np.testing.assert_array_equal(codes[valid][sure], proba.argmax(axis=1)[sure] + 1)
+    assert (codes[~valid] == 0).all()
+
+
+@pytest.mark.parametrize("size", [20, 700])
+@pytest.mark.parametrize("chunk", [256, (100, 333)])
+def test_every_file_is_a_valid_cloud_optimised_geotiff(tmp_path, size, chunk):
+    values = np.arange(size * size).reshape(1, size, size) % 250 + 1
+    values[0, :3, :3] = 0
+    scene = Scene({"v": VectorRaster(write(tmp_path / "v.tif", values.astype("uint8"), nodata=0))}, grid="v")
+    estimator = Soft(range(1, 6))
+    ChunkedPredictor(estimator, chunk, outputs=OUTPUTS[:4]).predict(scene, tmp_path / "map.tif")
+    for path in tmp_path.glob("map*.tif"):
+        valid, errors, warnings = cog_validate(path, strict=True)
+        assert (valid, errors, warnings) == (True, [], [])
+        with rasterio.open(path) as file:
+            assert (file.crs, file.transform, file.shape) == (
+                scene.grid.crs,
+                scene.grid.transform,
+                scene.shape,
+            )
+            assert file.overviews(1) == ([] if size < 256 else [2, 4])
+    assert len(list(tmp_path.glob("map*.tif"))) == 4
+
+
+class Soft(CodeReader):
+    """Probabilities that differ from pixel to pixel."""
+
+    def predict_proba(self, X):
+        z = np.asarray(X["v"], float) * np.arange(1, 6) % 255 + 1
+        return z / z.sum(axis=1, keepdims=True)
+
+
+def test_overviews_of_classes_are_classes(tmp_path):
+    values = np.kron(np.random.default_rng(0).integers(1, 4, (100, 100)), np.ones((6, 6)))[None]
+    scene = Scene({"v": VectorRaster(write(tmp_path / "v.tif", values.astype("uint8") * 70))}, grid="v")
+    path = ChunkedPredictor(CodeReader()).predict(scene, tmp_path / "map.tif")
+    with rasterio.open(path) as file:
+        full, half = file.read(1), file.read(1, out_shape=(300, 300))
+    np.testing.assert_array_equal(half, full[::2, ::2])
+
+
+def test_the_report_says_what_was_done(scene, tmp_path):
+    estimator = CodeReader()
+    path = ChunkedPredictor(estimator, 7, outputs="entropy").predict(scene, tmp_path / "map.tif")
+    report = json.loads((tmp_path / "map.report.json").read_text())
+    codes = read_map(path)
+    for row in report["classes"]:
+        assert row["pixels"] == (codes == row["code"]).sum()
+    assert report["pixels"] == {"all": 1230, "predicted": (codes > 0).sum(), "skipped": (codes == 0).sum()}
+    for each in report["outputs"].values():
+        assert hashlib.sha256((tmp_path / each["file"]).read_bytes()).hexdigest() == each["sha256"]
+    assert set(report["outputs"]) == {"class", "entropy"}
+    assert set(report["seconds_of_all_chunks"]) == {"read", "cut", "predict", "write"}
+    assert report["seconds_of_all_chunks"]["cut"] > 0
+    assert report["this_run"]["pixels"] == 1230
+    assert report["this_run"]["pixels_per_second"] > 0
+    assert report["chunks"]["all"] == 5 * 6
+    contents = [source["content"] for source in report["inputs"]["scene"]["sources"].values()]
+    assert contents == [[hashlib.sha256(Path(p).read_bytes()).hexdigest()] for p in scene.paths]
+    with rasterio.open(path) as file:
+        assert file.tags()["M3FUSION_RUN_KEY"] == report["run_key"]
+
+
+def test_a_quicklook_is_drawn_on_demand(scene, tmp_path):
+    from PIL import Image
+
+    ChunkedPredictor(CodeReader(["wood", "lake"]), quicklook=True).predict(scene, tmp_path / "map.tif")
+    picture = np.asarray(Image.open(tmp_path / "map.png").convert("RGB"))
+    assert min(picture.shape[:2]) > 500
+    for color in ((230, 171, 2), (27, 158, 119)):
+        assert (picture == color).all(axis=2).mean() > 0.01
+
+
+def test_dates_name_the_bands_of_attention(tmp_path):
+    dates = ["2018-05-01", "20180511", "2018-06-01"]
+    series = SeriesRaster(write(tmp_path / "s.tif", coded(6, 9, 9, "uint16")), dates=dates)
+
+    class Attentive(CodeReader):
+        def attention(self, X):
+            return {"s": np.full((len(X), 3), [0.2, 0.5, 0.3])}
+
+    scene = Scene({"s": series}, grid="s")
+    ChunkedPredictor(Attentive(), outputs="attention").predict(scene, tmp_path / "map.tif")
+    found, _, _, descriptions, scales = read(tmp_path / "map_attention_s.tif")
+    assert list(descriptions) == dates
+    np.testing.assert_allclose(found[:, 0, 0] * scales[0], [0.2, 0.5, 0.3])
+
+
+def test_a_scene_without_any_data_gives_an_empty_map(tmp_path):
+    scene = Scene(
+        {"v": VectorRaster(write(tmp_path / "v.tif", np.zeros((1, 9, 9), "u1"), nodata=0))}, grid="v"
+    )
+    path = ChunkedPredictor(CodeReader(), 4, outputs=["proba", "margin"]).predict(scene, tmp_path / "map.tif")
+    assert (read_map(path) == 0).all()
+    assert (read(tmp_path / "map_proba.tif")[0] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        (
+            {"outputs": "probability"},
+            ValueError,
+            r"outputs must be some of 'class', .*; got \['probability'\]",
+        ),
+        ({"outputs": []}, ValueError, "outputs must be some of"),
+        ({"outputs": [1]}, ValueError, "outputs must be some of"),
+        ({"outputs": "attention"}, TypeError, "needs an estimator with a method attention; RandomForest"),
+        ({"outputs": ["features"]}, TypeError, "needs an estimator with a method transform"),
+        ({"dtype": "int16"}, ValueError, "dtype must be one of 'uint8', 'uint16', 'float32'; got 'int16'"),
+        ({"batch_size": 0}, ValueError, "batch_size must be a positive integer; got 0"),
+        ({"n_jobs": 0}, ValueError, "n_jobs must be a number of processes"),
+        ({"n_jobs": 1.5}, ValueError, "n_jobs must be a number of processes"),
+    ],
+)
+def test_parameters_must_be_as_described(scene, tmp_path, options, kind, words):
+    forest = RandomForestClassifier(1).fit(np.zeros((2, 1)), [1, 2])
+    with pytest.raises(kind, match=words):
+        ChunkedPredictor(forest, **options).predict(scene, tmp_path / "map.tif")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_never_replace_a_source(tmp_path):
+    scene = Scene({"v": VectorRaster(write(tmp_path / "map_proba.tif", coded(1, 4, 4, "u1")))}, grid="v")
+    with pytest.raises(ValueError, match=r"must not replace a source of its scene; got .*map_proba.tif"):
+        ChunkedPredictor(CodeReader(), outputs="proba").predict(scene, tmp_path / "map.tif", overwrite=True)
+
+
+def test_entropy_and_margin_have_known_values():
+    proba = np.array([[0.25, 0.25, 0.25, 0.25], [1, 0, 0, 0], [0.5, 0.5, 0, 0]])
+    np.testing.assert_allclose(entropy(proba), [1, 0, 0.5])
+    np.testing.assert_allclose(margin(proba), [0, 1, 0])
+    assert (entropy(proba[:, :1]), margin(proba[:, :1])[0]) == (pytest.approx(np.zeros(3)), 1)

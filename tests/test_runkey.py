@@ -1,0 +1,236 @@
+"""What a run is known by: one weight, one byte, one parameter more or less is another run."""
+
+import pickle
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from made_rasters import coded, write
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+from test_predictor import CodeReader, write_scene
+from test_store import stop_after
+
+from m3fusion_sk import M3FusionClassifier, make_land_cover, stacked_forest
+from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, RunMismatch, Scene, SeriesRaster, VectorRaster
+from m3fusion_sk.mapping.runkey import hash_estimator
+
+HASH = """
+import sys, joblib
+from m3fusion_sk import M3FusionClassifier
+from m3fusion_sk.mapping.runkey import hash_estimator
+for path in sys.argv[1:]:
+    print(hash_estimator(M3FusionClassifier.load(path) if path.endswith("m3f") else joblib.load(path)))
+"""
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return make_land_cover(60, n_dates=4, n_bands=2, patch_size=7, random_state=0)[:2]
+
+
+@pytest.fixture(scope="module")
+def network(samples):
+    return M3FusionClassifier(hidden_size=4, n_filters=2, max_epochs=1, random_state=0).fit(*samples)
+
+
+@pytest.fixture(scope="module")
+def forest(samples):
+    return stacked_forest(n_estimators=3, random_state=0).fit(*samples)
+
+
+# ----- models
+
+
+def test_a_model_has_the_same_hash_in_every_process(network, forest, samples, tmp_path):
+    network.save(tmp_path / "model.m3f")
+    wrapped = make_pipeline(FunctionTransformer(), network)
+    flat = np.asarray(samples[0])
+    others = [
+        make_pipeline(StandardScaler(), SVC()),
+        HistGradientBoostingClassifier(max_iter=3),
+        KNeighborsClassifier(algorithm="kd_tree"),
+        LogisticRegression(max_iter=2000),
+        VotingClassifier([("a", DecisionTreeClassifier()), ("b", GaussianNB())]),
+    ]
+    models = [forest, wrapped, *(other.fit(flat, samples[1]) for other in others)]
+    paths = [str(tmp_path / "model.m3f"), *(str(tmp_path / f"{i}.joblib") for i in range(len(models)))]
+    for model, path in zip(models, paths[1:], strict=True):
+        joblib.dump(model, path)
+    command = [sys.executable, "-c", HASH, *paths]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert found == [hash_estimator(model) for model in (network, *models)]
+    assert len(set(found)) == len(paths)
+
+
+def test_each_single_weight_counts(network):
+    before = hash_estimator(network)
+    twin = pickle.loads(pickle.dumps(network))
+    wrapped = make_pipeline(FunctionTransformer(), network)
+    within = hash_estimator(wrapped)
+    for tensor in twin.net_.module_.state_dict().values():
+        i = tuple(random.Random(0).randrange(n) for n in tensor.shape)
+        kept = tensor[i].item()
+        whole = not tensor.is_floating_point()
+        tensor[i] = kept + 1 if whole else float(np.nextafter(np.float32(kept), np.float32(9)))
+        assert hash_estimator(twin) != before
+        assert hash_estimator(make_pipeline(FunctionTransformer(), twin)) != within
+        tensor[i] = kept
+    assert hash_estimator(twin) == before
+
+
+def test_parameters_and_thresholds_count(network, forest):
+    before = hash_estimator(network)
+    assert hash_estimator(pickle.loads(pickle.dumps(network)).set_params(alpha=0.31)) != before
+    before, twin = hash_estimator(forest), pickle.loads(pickle.dumps(forest))
+    tree = twin[-1].estimators_[1].tree_
+    tree.threshold[0] = np.nextafter(tree.threshold[0], np.inf)
+    assert hash_estimator(twin) != before
+    tree.threshold[0] = np.nextafter(tree.threshold[0], -np.inf)
+    assert hash_estimator(twin) == before
+
+
+def test_an_estimator_that_cannot_be_hashed_is_refused(tmp_path):
+    class Local:
+        classes_ = np.array([1, 2])
+
+        def predict_proba(self, X):
+            return np.full((len(X), 2), 0.5)
+
+    scene = write_scene(tmp_path)
+    with pytest.raises(TypeError, match=r"Local must have a content that can be hashed.*content_hash\(\)"):
+        ChunkedPredictor(Local()).predict(scene, tmp_path / "map.tif")
+
+
+# ----- inputs and parameters
+
+
+def key_of(scene):
+    return scene.fingerprint()
+
+
+def test_each_single_byte_of_an_input_counts(tmp_path):
+    scene, rng = write_scene(tmp_path), random.Random(0)
+    before = key_of(scene)
+    for path in scene.paths:
+        content = Path(path).read_bytes()
+        for _ in range(5):
+            i = rng.randrange(len(content))
+            Path(path).write_bytes(content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :])
+            assert key_of(scene) != before
+        Path(path).write_bytes(content)
+    assert key_of(scene) == before
+
+
+def test_files_of_virtual_rasters_count_at_any_depth(tmp_path):
+    write(tmp_path / "v.tif", coded(1, 4, 5, "uint8"))
+    vrt = """<VRTDataset rasterXSize="5" rasterYSize="4"><SRS>EPSG:32631</SRS>
+    <GeoTransform>500000, 10, 0, 5630000, 0, -10</GeoTransform><VRTRasterBand dataType="Byte" band="1">
+    <SimpleSource><SourceFilename relativeToVRT="1">{}</SourceFilename><SourceBand>1</SourceBand>
+    </SimpleSource></VRTRasterBand></VRTDataset>"""
+    (tmp_path / "inner.vrt").write_text(vrt.format("v.tif"))
+    (tmp_path / "outer.vrt").write_text(vrt.format("inner.vrt"))
+    scene = Scene({"v": VectorRaster(tmp_path / "outer.vrt")}, grid="v")
+    assert {path.name for path in scene.files()} == {"outer.vrt", "inner.vrt", "v.tif"}
+    before = key_of(scene)
+    write(tmp_path / "v.tif", coded(1, 4, 5, "uint8", start=2))
+    assert key_of(scene) != before
+
+
+def test_statistics_beside_an_input_do_not_count(tmp_path):
+    scene = write_scene(tmp_path)
+    before = key_of(scene)
+    for path in scene.paths:
+        Path(path + ".aux.xml").write_text("<PAMDataset></PAMDataset>")
+    assert key_of(scene) == before
+
+
+def test_files_in_archives_count(tmp_path):
+    import zipfile
+
+    path = write(tmp_path / "v.tif", coded(1, 4, 5, "uint8"))
+    with zipfile.ZipFile(tmp_path / "v.zip", "w") as archive:
+        archive.write(path, "inside/v.tif")
+    for name in (f"zip://{tmp_path}/v.zip!inside/v.tif", f"/vsizip/{tmp_path}/v.zip/inside/v.tif"):
+        scene = Scene({"v": VectorRaster(name)}, grid="v")
+        assert [found.name for found in scene.files()] == ["v.zip"]
+
+
+SERIES, SPOT = {"n_bands": 2, "nodata": 3}, {"size": 5}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fill": None},
+        {"order": "band"},
+        {"n_bands": 3},
+        {"nodata": 4},
+        {"scale": 0.5},
+        {"offset": 1},
+        {"dates": ["2018-05-01", "2018-05-02", "2018-05-09"]},
+        {"mask": "mask.tif"},
+        {"mask": "mask.tif", "valid": (1,)},
+        {"size": 3},
+        {"chunk_size": 6},
+        {"batch_size": 100},
+        {"colors": {7: (1, 2, 3)}},
+        {"outputs": ["class", "proba"]},
+        {"outputs": ["class", "proba"], "dtype": "uint16"},
+        {"classes": range(1, 251)},
+        {"grid": "spot"},
+    ],
+    ids=str,
+)
+def test_each_single_parameter_counts(tmp_path, change):
+    write_scene(tmp_path)
+    write(tmp_path / "mask.tif", np.full((3, 13, 17), 4, "uint8"))
+
+    def run(change, estimator=CodeReader):
+        change = dict(change)
+        classes = change.pop("classes", None)
+        series = {k: change.pop(k) for k in list(change) if k in SeriesRaster.__dataclass_fields__}
+        if "mask" in series:
+            series["mask"] = tmp_path / series["mask"]
+        spot = {k: change.pop(k) for k in list(change) if k in ("size",)}
+        sources = {
+            "s2": SeriesRaster(tmp_path / "s2.tif", **{**SERIES, **series}),
+            "spot": PatchRaster(tmp_path / "spot.tif", **{**SPOT, **spot}),
+        }
+        scene = Scene(sources, grid=change.pop("grid", "s2"))
+        reader = estimator() if classes is None else estimator(classes)
+        return ChunkedPredictor(reader, **{"chunk_size": 5, **change}), scene
+
+    sources = {
+        "s2": SeriesRaster(tmp_path / "s2.tif", **SERIES),
+        "spot": PatchRaster(tmp_path / "spot.tif", **SPOT),
+    }
+    stop_after(Scene(sources, grid="s2"), tmp_path / "map.tif", 3)
+    predictor, scene = run(change)
+    with pytest.raises(RunMismatch, match=r"chunks of another run, differing in \w+"):
+        predictor.predict(scene, tmp_path / "map.tif")
+    predictor, scene = run({})
+    predictor.predict(scene, tmp_path / "map.tif")
+
+
+def test_an_altered_input_or_model_is_never_resumed(tmp_path):
+    scene = write_scene(tmp_path)
+    stop_after(scene, tmp_path / "map.tif", 3)
+    content = (tmp_path / "spot.tif").read_bytes()
+    (tmp_path / "spot.tif").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(RunMismatch, match=r"differing in scene.sources.spot.content"):
+        ChunkedPredictor(CodeReader(), 5).predict(scene, tmp_path / "map.tif")
+    (tmp_path / "spot.tif").write_bytes(content)
+    forest = RandomForestClassifier(1, random_state=0).fit(np.zeros((2, 1)), [1, 2])
+    with pytest.raises(RunMismatch, match=r"differing in .*model"):
+        ChunkedPredictor(forest, 5).predict(scene, tmp_path / "map.tif")
