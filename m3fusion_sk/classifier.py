@@ -64,6 +64,8 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         its columns are named ``ts_t00_b00``, ``patch_b00_r00_c00`` or ``terrain_f00``.
     classes : array-like, optional
         All classes that may occur, so that the columns of `predict_proba` do not depend on the samples.
+        Where scikit-learn hands over codes instead of labels (voting, stacking, ``cross_val_predict`` of
+        probabilities), names stand for the codes 0, 1, ... of as many classes.
     optimizer : {"adamw", "adam"}, default="adamw"
     lr : float, default=2e-3
         Learning rate; the highest one with the one-cycle schedule.
@@ -274,7 +276,9 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         ------
         ValueError
             If X, y, the weights, the classes or a parameter are not as described, or differ from those of
-            the calls before.
+            the calls before. The model then stays as it was.
+        KeyboardInterrupt
+            If the keyboard interrupts it, so that loops end too. What was learned is kept.
         """
         before = vars(self).get("net_")
         X = self._check_samples(X, before)

@@ -76,6 +76,7 @@ def describe(classifier):
         "classes": {"dtype": classifier.classes_.dtype.str, "values": classifier.classes_.tolist()},
         "feature_names": _plain(getattr(classifier, "feature_names_in_", None)),
         "history": classifier.history_,
+        "seed": classifier.net_.seed,
     }
 
 
@@ -144,6 +145,7 @@ def _rebuild(cls, model, weights):
     classifier.n_iter_ = len(classifier.history_)
     network = _network(model["network"], classifier.sources_, len(classifier.classes_), weights)
     classifier.net_ = _untrained_net(classifier, network, resolve_device(classifier.device))
+    classifier.net_.seed = model["seed"]  # of what was held out, should `fit` go on
     return classifier
 
 

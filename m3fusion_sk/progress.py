@@ -1,6 +1,7 @@
 """Callbacks of scikit-learn from 1.9 on: a fit is a task, and each of its epochs is one within it."""
 
 import copy
+import functools
 from types import SimpleNamespace
 
 try:
@@ -11,7 +12,13 @@ except ImportError:  # before 1.9 there are none
         """An estimator without callbacks."""
 
     def with_callbacks(method):
-        return method
+        """As a decorator that does nothing, and is as deep as the one it stands for."""
+
+        @functools.wraps(method)
+        def called(*args, **kwargs):
+            return method(*args, **kwargs)
+
+        return called
 
 
 class FitTask:
@@ -23,7 +30,7 @@ class FitTask:
     name : str
         "fit" or "partial_fit".
     samples : dict
-        ``X``, ``y`` and ``metadata`` of training.
+        ``X``, ``y`` and ``metadata`` of training, or functions that give them.
     classes : array of shape (n_classes,)
     n_epochs : int
         The most that there will be.

@@ -49,9 +49,11 @@ class Run(NamedTuple):
 def learn(classifier, run):
     """Train, and set the fitted attributes; training that fails leaves no ``net_`` behind."""
     past = [] if run.before is None else classifier.history_
-    vars(classifier).pop("net_", None)
+    alpha = auxiliary_weights(run.settings.alpha, classifier.sources_)
+    device = resolve_device(run.settings.device)
     task = FitTask(classifier, run.method, _training_samples(run), run.targets.classes, _n_epochs(run))
-    net = train(run, auxiliary_weights(run.settings.alpha, classifier.sources_), task, len(past))
+    vars(classifier).pop("net_", None)  # from here on its network changes
+    net = train(run, alpha, device, task, len(past))
     new = net.epochs(first=len(past) + 1)
     if net.interrupted and not new and run.before is None:
         raise KeyboardInterrupt("fit was interrupted before the end of its first epoch")
@@ -64,9 +66,8 @@ def learn(classifier, run):
     return classifier
 
 
-def train(run, alpha, task, n_past=0):
+def train(run, alpha, device, task, n_past=0):
     """Build a network, or take the one of before and its `n_past` epochs, and train it."""
-    device = resolve_device(run.settings.device)
     seed = run.seed + n_past  # so that a run that goes on does not repeat the orders of the one before
     with torch.random.fork_rng(devices=_gpus(device)):
         torch.manual_seed(seed)
@@ -131,12 +132,12 @@ def _set_noise(states, device):
 
 
 def _training_samples(run):
-    """What callbacks of scikit-learn get to see."""
+    """What callbacks of scikit-learn see, made for those only that ask."""
     rows, targets = run.sides[0], run.targets
     weights = targets.sample_weight[rows]
     return {
-        "X": run.X[rows],
-        "y": targets.classes[targets.codes[rows]],
+        "X": lambda: run.X[rows],
+        "y": lambda: targets.classes[targets.codes[rows]],
         "metadata": None if (weights == 1).all() else {"sample_weight": weights},
     }
 
@@ -149,7 +150,7 @@ def _tell_about_the_end(run, net, history):
         warnings.warn(
             f"fit was interrupted after epoch {len(history)} of {_n_epochs(run)}; what it learned is kept.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     last = history[-1]["train_loss"] if history else 0.0
     if not np.isfinite(last):
@@ -157,5 +158,5 @@ def _tell_about_the_end(run, net, history):
             f"Training diverged: the loss of epoch {len(history)} is {last}. Lower lr={run.settings.lr}, or "
             "look for extreme values in X.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )

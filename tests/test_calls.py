@@ -168,6 +168,14 @@ def curve_of_learning(a):
     return np.hstack([sizes, *map(np.ravel, scores)])
 
 
+def incremental_curve(a):
+    _, *scores = learning_curve(
+        a.clf, a.X, a.y, cv=3, train_sizes=[0.5, 1.0], exploit_incremental_learning=True, shuffle=True,
+        random_state=0, error_score="raise", scoring="neg_log_loss",
+    )  # fmt: skip
+    return np.ravel(scores)
+
+
 def curve_of_validation(a):
     scores = validation_curve(
         a.clf, a.X, a.y, param_name="lr", param_range=[0.01, 0.03], cv=3, scoring="neg_log_loss",
@@ -325,6 +333,7 @@ CALLS = {
     "RandomizedSearchCV": randomized_search,
     "HalvingGridSearchCV": halving_search,
     "learning_curve": curve_of_learning,
+    "learning_curve, incremental": incremental_curve,
     "validation_curve": curve_of_validation,
     "permutation_test_score": permutation_test,
     "Pipeline with memory": pipeline_with_memory,
@@ -357,6 +366,7 @@ COUNTED = r"Found input variables with inconsistent numbers of samples: \[2, 60"
 COUNTED_CALLS = [
     "train_test_split", "resample", "StratifiedGroupKFold", "cross_val_score", "cross_validate",
     "cross_val_predict", "GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "learning_curve",
+    "learning_curve, incremental",
     "validation_curve", "permutation_test_score", "StackingClassifier", "StackingClassifier, passthrough",
     "CalibratedClassifierCV", "CalibratedClassifierCV, FrozenEstimator", "TunedThresholdClassifierCV",
     "array_api_dispatch",

@@ -403,8 +403,9 @@ def test_a_keyboard_interrupt_leaves_what_was_learned_and_says_so(samples, withi
     clf = M3FusionClassifier(**SMALL, callbacks=[Interrupt(4, within=within)])
     with pytest.warns(
         UserWarning, match=r"fit was interrupted after epoch \d of 12; what it learned is kept"
-    ):
+    ) as caught:
         clf.fit(X, y)
+    assert caught[0].filename == __file__  # the line that called fit
     assert clf.n_iter_ == (3 if within else 4)
     np.testing.assert_array_equal(clf.predict_proba(X), clf.predict_proba(X))
 

@@ -194,7 +194,7 @@ def test_a_warm_start_of_an_unfitted_or_cloned_classifier_is_a_fit(samples):
     assert_equal_models(clone(warm).fit(X, y), M3FusionClassifier(**SMALL).fit(X, y), X)
 
 
-def test_a_warm_start_keeps_the_same_samples_held_out(samples, monkeypatch):
+def test_a_warm_start_keeps_the_same_samples_held_out(samples, monkeypatch, tmp_path):
     from m3fusion_sk import classifier
 
     X, y = samples
@@ -209,7 +209,11 @@ def test_a_warm_start_keeps_the_same_samples_held_out(samples, monkeypatch):
     settings = {**SMALL, "early_stopping": True, "warm_start": True}
     for random_state in (None, 3, np.random.RandomState(0)):
         clf = M3FusionClassifier(**{**settings, "random_state": random_state})
-        clf.fit(X, y, groups=np.arange(90) // 2).fit(X, y, groups=np.arange(90) // 2)
+        clf.fit(X, y, groups=np.arange(90) // 2)
+        if random_state is None:
+            clf.save(tmp_path / "model.m3f")
+            clf = M3FusionClassifier.load(tmp_path / "model.m3f")
+        clf.fit(X, y, groups=np.arange(90) // 2)
         for first, second in zip(*seen[-2:], strict=True):
             np.testing.assert_array_equal(first, second)
 
@@ -222,9 +226,11 @@ def test_a_warm_start_keeps_the_same_samples_held_out(samples, monkeypatch):
         ({"dtype": "float64"}, "dtype must be 'float32', in which the network is"),
         ({"classes": ["crops", "sea"]}, "classes must stay those of the fit that goes on"),
         ({"warm_start": "yes"}, "warm_start must be True or False; got 'yes'"),
+        ({"alpha": {"ts": 1.0}}, r"alpha must have one weight for each source"),
+        ({"device": "abacus"}, "device must be 'auto' or a device that this torch can use"),
     ],
 )
-def test_what_shapes_the_network_cannot_change_in_a_warm_start(samples, parameters, message):
+def test_parameters_that_are_refused_in_a_warm_start_leave_the_model_as_it_was(samples, parameters, message):
     X, y = samples
     clf = M3FusionClassifier(**SMALL, warm_start=True).fit(X, y)
     before = clf.predict_proba(X)
