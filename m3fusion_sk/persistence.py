@@ -44,9 +44,10 @@ def save(classifier, path):
 
 def content_hash(classifier):
     """SHA-256 of weights, parameters, classes and sources, as text."""
-    model = describe(classifier, safetensors.torch.save(_state(classifier.net_.module_)))
-    del model["history"]
-    return hashlib.sha256(json.dumps(model, sort_keys=True, default=repr).encode()).hexdigest()
+    model = describe(classifier)
+    del model["history"], model["seed"]  # of how it was trained
+    described = json.dumps(model, sort_keys=True, default=repr).encode()
+    return checksum(described, safetensors.torch.save(_state(classifier.net_.module_)))
 
 
 def _state(network):

@@ -88,6 +88,17 @@ def test_loading_runs_no_pickle_and_leaves_random_states_alone(tmp_path, monkeyp
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_the_hash_of_the_content_knows_weights_and_parameters_and_survives_a_file(tmp_path):
+    X, y = make_samples()
+    clf = M3FusionClassifier(**SMALL).fit(X, y)
+    clf.save(tmp_path / "model.m3f")
+    assert M3FusionClassifier.load(tmp_path / "model.m3f").content_hash() == clf.content_hash()
+    other = M3FusionClassifier(**{**SMALL, "random_state": 1}).fit(X, y)
+    assert other.content_hash() != clf.content_hash()
+    before = clf.content_hash()
+    assert clf.set_params(lr=0.5).content_hash() != before
+
+
 def test_what_is_saved_is_the_network_that_was_fitted(tmp_path):
     X, y = make_samples()
     clf = M3FusionClassifier(**SMALL).fit(X, y)
