@@ -1,9 +1,10 @@
 """Ours against tuned classical models: the same outer folds by object, every choice on training objects.
 
-    python benchmarks/accuracy.py [--data made idtrees ...] [--models ...] [--jobs 2]
+    python benchmarks/accuracy.py [--study baselines] [--data made idtrees ...] [--models ...] [--jobs 2]
 
 says how long it will take, goes on with the rows that stand in the output folder, prints the tables and
-writes them there. `--tables` prints them without running anything.
+writes them there. `--tables` prints them without running anything. The studies: "baselines" is the
+comparison; "ablation" leaves out each part of the recipe; "encoders" and "imbalance" change one setting.
 """
 
 import argparse
@@ -18,16 +19,21 @@ import pandas as pd
 from baselines import GRIDS, tuned
 from comparison import estimate, print_tables
 from datasets import DATASETS, DataMissing
+from recipes import ABLATION, ENCODERS, IMBALANCE, OURS, PAPER, RECIPES, SMALL
 from sklearn.base import clone
 
-from m3fusion_sk import M3FusionClassifier, land_cover_scores, paper_settings
+from m3fusion_sk import M3FusionClassifier, land_cover_scores
 
 OUTPUT = Path(__file__).parent / "output" / "accuracy"
 SPLITS = 5
 SEEDS = (0, 1, 2)
-OURS, AVERAGED, PAPER = "ours", "ours, 3 seeds averaged", "paper's recipe, small"
-MODELS = [OURS, PAPER, *GRIDS]
-SMALL = {**paper_settings(), "hidden_size": 64, "n_filters": 16, "stem": "auto"}
+AVERAGED = "ours, 3 seeds averaged"
+STUDIES = {
+    "baselines": [OURS, PAPER, *GRIDS],
+    "ablation": [OURS, *ABLATION],
+    "encoders": [OURS, *ENCODERS],
+    "imbalance": [OURS, *IMBALANCE],
+}
 
 
 def tasks(names, models):
@@ -37,14 +43,14 @@ def tasks(names, models):
         for name in names
         for model in models
         for fold in range(SPLITS)
-        for seed in (SEEDS if model == OURS else SEEDS[:1])
+        for seed in (SEEDS if model in RECIPES else SEEDS[:1])
     ]
 
 
 def fit(model, X, y, groups, seed, budget):
     """A fitted model, and what was chosen for it."""
-    if model == OURS:
-        return M3FusionClassifier(random_state=seed).fit(X, y), {}
+    if model in RECIPES:
+        return M3FusionClassifier(**RECIPES[model], random_state=seed).fit(X, y), {}
     if model == PAPER:
         return fit_for(budget, M3FusionClassifier(**SMALL, random_state=seed), X, y)
     return tuned(model, X, y, groups, seed)
@@ -116,9 +122,9 @@ class Study:
 
     def average(self, fold):
         """The row of the seeds' mean probabilities."""
-        _, test = list(self.data.cv.split(self.data.X, self.data.y, self.data.groups))[fold]
+        train, test = list(self.data.cv.split(self.data.X, self.data.y, self.data.groups))[fold]
         stems = [self.folder / stem_of((self.name, fold, OURS, seed)) for seed in SEEDS]
-        classes = np.unique(self.data.y[_])
+        classes = np.unique(self.data.y[train])
         proba = np.mean([np.load(stem.with_suffix(".npy")) for stem in stems], axis=0)
         rows = pd.DataFrame([json.loads(stem.with_suffix(".json").read_text()) for stem in stems])
         task = (self.name, fold, AVERAGED, 0)
@@ -163,7 +169,8 @@ def rows_in(output):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=list(DATASETS), default=list(DATASETS))
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--study", choices=list(STUDIES), default="baselines")
+    parser.add_argument("--models", nargs="+", choices=[*RECIPES, PAPER, *GRIDS], help="some models only")
     parser.add_argument("--jobs", type=int, default=1, help="fits at a time")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder of the rows")
     parser.add_argument(
@@ -172,7 +179,7 @@ def main():
     arguments = parser.parse_args()
     todo = [
         task
-        for task in tasks(arguments.data, arguments.models)
+        for task in tasks(arguments.data, arguments.models or STUDIES[arguments.study])
         if not (arguments.output / task[0] / f"{stem_of(task)}.json").exists()
     ]
     if not arguments.tables:
@@ -182,7 +189,8 @@ def main():
                 study(name, [task for task in todo if task[0] == name], arguments.jobs, arguments.output)
             except DataMissing as error:
                 print(f"{name}: skipped, {error}")
-    print_tables(rows_in(arguments.output), arguments.output)
+    shown = [*(arguments.models or STUDIES[arguments.study]), AVERAGED]
+    print_tables(rows_in(arguments.output), shown, arguments.output)
 
 
 if __name__ == "__main__":

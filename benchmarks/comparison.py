@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from baselines import GRIDS
 from scipy import stats
 
 MEASURED = Path(__file__).parent / "results" / "accuracy.csv"
 SCORES = ["accuracy", "f1_weighted", "f1_macro", "kappa", "object_accuracy"]
-OURS = ("ours", "ours, 3 seeds averaged", "paper's recipe, small")
 
 
 def estimate(todo, jobs):
@@ -55,7 +55,7 @@ def summary(rows):
     """Mean and deviation over folds, deviation over seeds, and the paired test, for one data set."""
     folds = {score: by_fold(rows, score) for score in SCORES}
     complete = folds["accuracy"].dropna(axis=1)
-    baselines = [name for name in complete if name not in OURS]
+    baselines = [name for name in complete if name in GRIDS]
     best = complete[baselines].mean().idxmax() if baselines else None
     share = (rows["n_test"] / rows["n_train"]).mean()
     table = []
@@ -67,7 +67,7 @@ def summary(rows):
         seeds = part.groupby("fold")["accuracy"].std().mean()
         line["± seeds"] = "" if np.isnan(seeds) else f"{seeds:.4f}"
         line["p"] = "best baseline" if model == best else ""
-        if best is not None and model in OURS and model in complete:
+        if best is not None and model not in GRIDS and model in complete:
             line["p"] = f"{corrected_t_test(complete[model], complete[best], share):.3f}"
         line["fit s"], line["predict s"] = (
             f"{part[c].mean():.1f}" for c in ("fit_seconds", "predict_seconds")
@@ -82,14 +82,15 @@ def as_markdown(table):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def print_tables(rows, output):
-    """Print the tables, and write them and all rows into the output folder."""
+def print_tables(rows, models, output):
+    """Print the tables of some models, and write them and all rows into the output folder."""
     if rows.empty:
         print("no rows yet")
         return
+    rows.round(4).to_csv(output / "accuracy.csv", index=False)
+    rows = rows[rows["model"].isin(models)]
     text = "\n\n".join(
         f"### {name}\n\n{as_markdown(summary(part))}" for name, part in rows.groupby("data", sort=False)
     )
     (output / "tables.md").write_text(text + "\n")
-    rows.round(4).to_csv(output / "accuracy.csv", index=False)
     print("\n" + text)

@@ -41,6 +41,12 @@ def test_map_scene_writes_table_maps_figures_and_report(tmp_path):
         assert f"{row['accuracy']:.4f}" in out
 
 
+def test_average_seeds_scores_each_network_and_their_mean_and_maps_it(tmp_path):
+    out = run("average_seeds.py", "out", 100, 3, 2, 1, cwd=tmp_path)
+    assert out.index("seed 0: accuracy") < out.index("seed 1: accuracy") < out.index("average of 2: accuracy")
+    assert (tmp_path / "out" / "map.tif").stat().st_size > 1000
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda p: p.stem)
 def test_examples_are_short_and_open_with_why(path):
     lines = path.read_text().splitlines()

@@ -52,6 +52,16 @@ def forest(samples):
 # ----- models
 
 
+def test_a_vote_of_networks_is_hashed_by_what_they_learned_and_by_their_parameters(samples):
+    def vote(seeds, epochs=1):
+        settings = {"hidden_size": 4, "n_filters": 2, "max_epochs": epochs}
+        networks = [(f"seed {n}", M3FusionClassifier(**settings, random_state=n)) for n in seeds]
+        return hash_estimator(VotingClassifier(networks, voting="soft").fit(*samples))
+
+    assert vote((0, 1)) == vote((0, 1))
+    assert len({vote((0, 1)), vote((0, 2)), vote((0, 1), 2)}) == 3
+
+
 def test_a_model_has_the_same_hash_in_every_process(network, forest, samples, tmp_path):
     network.save(tmp_path / "model.m3f")
     wrapped = make_pipeline(FunctionTransformer(), network)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from joblib.hashing import Hasher
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from .._version import __version__
 
@@ -85,7 +87,7 @@ class _ContentHasher(Hasher):
 
     def save(self, obj):
         kind = type(obj)
-        if callable(getattr(kind, "content_hash", None)):
+        if callable(getattr(kind, "content_hash", None)) and _is_fitted(obj):
             obj = (kind.__module__, kind.__qualname__, obj.content_hash())
         elif hasattr(kind, "detach") and hasattr(kind, "numpy"):  # a torch tensor
             obj = ("tensor", str(obj.dtype), _values(obj.detach().cpu().double().numpy()))
@@ -96,6 +98,17 @@ class _ContentHasher(Hasher):
         elif isinstance(obj, dict) and kind is not dict:  # its attributes need not survive pickling
             obj = (kind.__module__, kind.__qualname__, dict(obj))
         super().save(obj)
+
+
+def _is_fitted(obj):
+    """False for templates, as in the parameters of a voting classifier: those are their parameters."""
+    try:
+        check_is_fitted(obj)
+    except NotFittedError:
+        return False
+    except TypeError:  # it has no fit: whatever it is, it can be used as it is
+        pass
+    return True
 
 
 def _values(array):
