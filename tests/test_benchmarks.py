@@ -4,10 +4,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
+from scipy import stats
+
+from m3fusion_sk import M3FusionClassifier, make_land_cover
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 needs_data = pytest.mark.skipif(
@@ -85,3 +90,60 @@ def test_missing_data_are_named(monkeypatch, tmp_path):
     result = paper_table("--data", "idtrees")
     assert result.returncode != 0
     assert "no folder 'idtrees_mlbs' in M3FUSION_DATA" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def study():
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        import accuracy
+        import baselines
+        import comparison
+
+        yield SimpleNamespace(accuracy=accuracy, baselines=baselines, comparison=comparison)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+def test_the_corrected_test_is_the_paired_one_where_the_training_sets_do_not_overlap(study):
+    first, second = np.random.default_rng(0).normal(0.9, 0.02, (2, 6))
+    expected = stats.ttest_rel(first, second).pvalue
+    assert study.comparison.corrected_t_test(first, second, 0.0) == pytest.approx(expected)
+    assert study.comparison.corrected_t_test(first, second, 0.25) > expected
+    assert study.comparison.corrected_t_test(first, first, 0.25) == 1.0
+
+
+def test_tuning_samples_are_spread_over_all_objects(study):
+    groups = np.repeat(["large", "middle", "small"], [500, 50, 5])
+    rows = study.baselines.spread(groups, 60, seed=0)
+    assert len(np.unique(rows)) == 60
+    assert [int((groups[rows] == name).sum()) for name in ("large", "middle", "small")] == pytest.approx(
+        [28, 27, 5], abs=1
+    )
+    assert len(study.baselines.spread(groups, 10_000, seed=0)) == 555
+
+
+def test_every_recipe_of_the_studies_can_be_fitted_with(study):
+    X, y, _ = make_land_cover(60, n_dates=3, n_bands=2, patch_size=5, random_state=0)
+    for settings in (*study.accuracy.RECIPES.values(), study.accuracy.SMALL):
+        M3FusionClassifier(**{**settings, "max_epochs": 1}, random_state=0).fit(X, y)
+
+
+@needs_data
+def test_the_accuracy_study_goes_on_where_it_stopped(tmp_path):
+    def accuracy(*models):
+        command = [sys.executable, str(BENCHMARKS / "accuracy.py"), "--data", "rondonia", "--models", *models]
+        result = subprocess.run(
+            [*command, "--output", str(tmp_path)], capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    assert accuracy("logistic regression").startswith("5 fits to run")
+    out = accuracy("logistic regression", "pca + logistic regression")
+    assert out.startswith("5 fits to run")
+    table = out[out.index("### rondonia") :]
+    assert table.count("logistic regression | 5 |") == 2
+    rows = pd.read_csv(tmp_path / "accuracy.csv")
+    assert (rows["accuracy"] > 0.8).all() and len(rows) == 10
+    assert rows.groupby("fold")["n_test"].nunique().eq(1).all()  # the same folds for both
