@@ -8,11 +8,11 @@ from sklearn.utils import check_random_state
 
 from .fitted import FittedFusion
 from .holdout import hold_out
+from .missing import check_samples
 from .progress import CallbackSupportMixin
 from .settings import check_n_samples, check_settings, check_unchanged
 from .targets import encode_targets, named_classes
 from .training import Run, learn
-from .validation import check_sources
 
 _LARGEST_SEED = 2**31 - 1
 
@@ -58,6 +58,16 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         none. Where all sources are vectors nothing is mixed.
     normalize : {"standard", "minmax", None}, default="standard"
         Scaling of each source per band, from the training samples.
+    missing : {"error", "fill", "mask"}, default="error"
+        What becomes of dates of a series that a sample lacks (NaN). "fill" fills them linearly in time, at
+        equal steps; "mask" leaves them out: the recurrence carries its state over, the attention gives
+        them a weight of exactly 0. A date with NaN in one band lacks for "mask" and is kept for "fill".
+    missing_sources : {"error", "drop"}, default="error"
+        What becomes of samples that lack a whole source (all NaN, or after `fit` a source that X does not
+        have at all). "drop" predicts from the other sources.
+    source_dropout : float, default=0.25
+        With ``missing_sources="drop"``, share of the samples from which each source is withheld in
+        training the fusion head, so that one model serves samples with and without it.
     layout : dict of str to tuple, optional
         How to cut a table of shape (n_samples, n_features) into sources, as in
         ``{"ts": (34, 16), "patch": (5, 25, 25)}``. By default such a table is one vector source, unless
@@ -163,6 +173,9 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         augment=True,
         mixup=0.2,
         normalize="standard",
+        missing="error",
+        missing_sources="error",
+        source_dropout=0.25,
         layout=None,
         classes=None,
         optimizer="adamw",
@@ -195,6 +208,9 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         self.augment = augment
         self.mixup = mixup
         self.normalize = normalize
+        self.missing = missing
+        self.missing_sources = missing_sources
+        self.source_dropout = source_dropout
         self.layout = layout
         self.classes = classes
         self.optimizer = optimizer
@@ -221,7 +237,8 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         ----------
         X : MultiSource, dict of str to array, DataFrame or array
             Training samples: series (n_samples, n_dates, n_bands), patches (n_samples, n_bands, height,
-            width), vectors (n_samples, n_features), or a table (see `layout`). Without NaN.
+            width), vectors (n_samples, n_features), or a table (see `layout`). NaN only as
+            `missing` and `missing_sources` allow.
         y : array of shape (n_samples,)
             Labels: strings or integers.
         sample_weight : array of shape (n_samples,), optional
@@ -299,7 +316,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         return learn(self, run)
 
     def _check_samples(self, X, before):
-        X = check_sources(self, X, reset=before is None, layout=self.layout)
+        X = check_samples(self, X, self.get_params(deep=False), reset=before is None)
         check_settings(self, self.sources_)
         if before is not None:
             check_unchanged(self, before.module_)
@@ -315,5 +332,6 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.dict = True
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.missing != "error" or self.missing_sources != "error"
         tags.transformer_tags.preserves_dtype = []  # features have the number type of the network
         return tags

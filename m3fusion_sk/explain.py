@@ -129,7 +129,7 @@ def compare_heads(estimator, X, y):
     TypeError
         If the estimator has no heads by source.
     ValueError
-        If lengths differ, or there is a single source.
+        If lengths differ, there is a single source, or samples lack one.
 
     See Also
     --------
@@ -154,6 +154,12 @@ def compare_heads(estimator, X, y):
     by_source = network.predict_proba_by_source(X)
     if len(by_source) < 2:
         raise ValueError(f"compare_heads needs two sources or more; the network has {list(by_source)}.")
+    lacking = sum(np.isnan(proba).any(axis=1) for proba in by_source.values()) > 0
+    if lacking.any():
+        raise ValueError(
+            f"compare_heads needs samples that have all sources; {lacking.sum()} of {len(lacking)} lack one. "
+            "Leave these out."
+        )
     probas = {FUSION: network.predict_proba(X), **by_source}
     predictions = pd.DataFrame({name: network.classes_[p.argmax(axis=1)] for name, p in probas.items()})
     check_same_length(X=predictions, y=y)

@@ -4,8 +4,8 @@ from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Trans
 from sklearn.utils.validation import check_is_fitted
 
 from . import onnx_export, persistence
+from .missing import check_samples
 from .network import inference
-from .validation import check_sources
 
 
 class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin):
@@ -17,7 +17,8 @@ class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classifier
         Parameters
         ----------
         X : MultiSource, dict of str to array, DataFrame or array
-            Samples with the sources that `fit` saw, in the units that `fit` saw. Without NaN.
+            Samples with the sources that `fit` saw, in the units that `fit` saw. NaN only as `missing` and
+            `missing_sources` allow.
 
         Returns
         -------
@@ -61,7 +62,7 @@ class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classifier
         -------
         dict of str to array of shape (n_samples, n_classes)
             By name of the source. A model with a single source has one head only; its probabilities are
-            given.
+            given. NaN where a sample lacks the source (``missing_sources="drop"``).
         """
         return self._run(inference.proba_by_source, X)
 
@@ -76,7 +77,8 @@ class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classifier
         Returns
         -------
         dict of str to array of shape (n_samples, n_dates)
-            By name of the series; rows sum to 1.
+            By name of the series; rows sum to 1. 0 for dates that a sample lacks, and all 0 where it lacks
+            the whole series.
         """
         return self._run(inference.attention, X)
 
@@ -97,7 +99,7 @@ class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classifier
 
     def _run(self, compute, X):
         check_is_fitted(self, "net_")
-        X = check_sources(self, X, reset=False, layout=self.layout)
+        X = check_samples(self, X, self.net_.module_.settings, reset=False)
         return inference.run(self.net_.module_, X, compute)
 
     @property

@@ -82,6 +82,8 @@ def write_network(graph, network, *, auxiliary, attention):
     """{name of an output: (value, width)}, the fused probabilities first."""
     if type(network) is not FusionNetwork:
         raise unknown_module(network)
+    if network.settings["missing"] != "error" or network.settings["missing_sources"] != "error":
+        raise NotImplementedError("to_onnx needs a network with missing='error' and missing_sources='error'.")
     features, weights = _write_features(graph, network)
     fused = graph.add("Concat", *features.values(), axis=1)
     n_classes = network.fusion_head.out_features

@@ -1,5 +1,7 @@
 """Rows of anything that has rows: numpy, memmap, zarr, views of images."""
 
+import math
+
 import numpy as np
 
 
@@ -50,6 +52,18 @@ class MappedRows:
 
     def __getitem__(self, index):
         return self.function(take_rows(self.values, index))
+
+
+def map_rows(values, function, row_shape, dtype):
+    """Rows computed from those of an array: now, if it is in memory, else as they are read."""
+    base = values.values if isinstance(values, SelectedRows) else values
+    lazy = MappedRows(values, function, row_shape, dtype)
+    if not isinstance(base, np.ndarray) or isinstance(base, np.memmap):
+        return lazy
+    out = np.empty(lazy.shape, dtype)
+    for rows in row_blocks(len(out), math.prod(row_shape)):
+        out[rows] = lazy[rows]
+    return out
 
 
 class ExchangedRows:

@@ -15,6 +15,8 @@ CHOICES = {
     "optimizer": ("adam", "adamw"),
     "schedule": ("constant", "one-cycle"),
     "dtype": ("float32", "float64", "bfloat16"),
+    "missing": ("error", "fill", "mask"),
+    "missing_sources": ("error", "drop"),
 }
 COUNTS = ("hidden_size", "n_filters", "batch_size", "patience")
 FLAGS = ("feature_norm", "augment", "early_stopping", "warm_start")
@@ -56,6 +58,9 @@ def paper_settings():
         "augment": False,
         "mixup": 0,
         "normalize": "standard",
+        "missing": "error",
+        "missing_sources": "error",
+        "source_dropout": 0.25,
         "optimizer": "adam",
         "lr": 2e-4,
         "schedule": "constant",
@@ -87,6 +92,7 @@ def check_settings(settings, sources):
         components = getattr(settings, name)
         _check(settings, name, components == 0 or _is_count(components), "an integer of at least 0")
     _check_number(settings, "dropout", 0, 1)
+    _check_number(settings, "source_dropout", 0, 1)
     _check_number(settings, "mixup", 0, float("inf"))
     _check(settings, "mixup", settings.mixup == 0 or settings.mixup >= 0.01, "0 or at least 0.01")
     _check_number(settings, "lr", 0, float("inf"))

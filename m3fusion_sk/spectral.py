@@ -17,7 +17,7 @@ from .catalogue import (
     standard_names,
 )
 from .patchview import PatchView
-from .rows import MappedRows, row_blocks
+from .rows import map_rows
 from .sources import column_names, infer_spec
 from .transformer import SourceTransformer, as_given, joined
 
@@ -218,13 +218,7 @@ def with_indices(values, axis, formulas, bands, constants, scale, dtype):
 
 def _added(X, name, add_rows, add, row_shape, dtype):
     """The source with indices: computed now if it is in memory, else as it is read."""
-    base, values = X.values_of(name), X.rows_of(name)
+    values = X.rows_of(name)
     if isinstance(values, PatchView):  # of the block once, not of each patch
         return PatchView(add(values.image, axis=0), values.rows, values.cols, values.size)
-    lazy = MappedRows(values, add_rows, row_shape, dtype)
-    if not isinstance(base, np.ndarray) or isinstance(base, np.memmap):
-        return lazy
-    out = np.empty(lazy.shape, dtype)
-    for rows in row_blocks(len(X), int(np.prod(row_shape))):
-        out[rows] = lazy[rows]
-    return out
+    return map_rows(values, add_rows, row_shape, dtype)

@@ -16,6 +16,9 @@ _SHAPING = (
     "dropout",
     "feature_norm",
     "augment",
+    "missing",
+    "missing_sources",
+    "source_dropout",
 )
 
 
@@ -25,7 +28,7 @@ def build_network(settings, X, n_classes, weights):
     network = FusionNetwork(X.specs, scalers, n_classes, **_shaping(settings))
     for name, path in zip(X.names, network.paths, strict=True):
         if path.n_outputs:
-            path.fit(scaled_rows(X, name, scalers[name], weights))
+            path.fit(network.without_gaps(scaled_rows(X, name, scalers[name], weights), name))
     return _finished(network, settings.dtype)
 
 

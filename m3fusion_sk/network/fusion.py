@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from ..sources import PatchSpec, SeriesSpec, VectorSpec
+from .gaps import SourceDropout, carried, has_values, lacking_dates
 from .initialization import glorot
 from .linear_path import LinearPath
 from .patch import PatchEncoder
@@ -22,7 +23,7 @@ class FusionNetwork(nn.Module):
         Input normalisation of each source.
     n_classes : int
     hidden_size, n_filters, series_encoder, date_embedding, linear_path, patch_path, stem, dropout,
-    feature_norm, augment
+    feature_norm, augment, missing, missing_sources, source_dropout
         As in `M3FusionClassifier`.
 
     References
@@ -56,6 +57,7 @@ class FusionNetwork(nn.Module):
             for spec, size in zip(sources.values(), sizes, strict=True)
         )
         self.dropout = nn.Dropout(dropout)
+        self.source_dropout = SourceDropout(shaping["source_dropout"])
         n_auxiliary = len(sizes) if len(sizes) > 1 else 0
         self.auxiliary_heads = nn.ModuleList(glorot(nn.Linear(n, n_classes)) for n in sizes[:n_auxiliary])
         self.fusion_head = glorot(nn.Linear(sum(sizes), n_classes))
@@ -65,26 +67,77 @@ class FusionNetwork(nn.Module):
         """Whether mixup applies: features of plain tables need not have values in between."""
         return not all(isinstance(spec, VectorSpec) for spec in self.sources.values())
 
+    @property
+    def may_lack_sources(self):
+        return self.settings["missing_sources"] == "drop"
+
+    def gaps(self, x, name):  # scaled (n, ...) -> without NaN, and lacking (n, dates) for a masked series
+        missing = self.settings["missing"]
+        if missing == "error" or "n_dates" not in self.sources[name].axes:
+            return x, {}
+        if missing == "fill":  # in time it is filled already: here is what has no date at all
+            return x.nan_to_num(nan=0.0), {}
+        lacking = lacking_dates(x)
+        return carried(x, lacking), {"lacking": lacking}
+
+    def without_gaps(self, blocks, name):
+        """Blocks of scaled samples (n, ...) and weights (n,), without gaps and samples that lack them all."""
+        for values, weights in blocks:
+            values = torch.as_tensor(values)
+            there = has_values(values)
+            if there.any():
+                yield self.gaps(values[there], name)[0].numpy(), weights[there.numpy()]
+
+    def present(self, inputs):  # {name: (n, ...)} -> {name: (n,)}
+        masked = self.settings["missing"] == "mask"
+        return {
+            name: ~lacking_dates(inputs[name]).all(dim=1)
+            if masked and "n_dates" in spec.axes
+            else has_values(inputs[name])
+            for name, spec in self.sources.items()
+        }
+
     def features(self, inputs):  # {name: (n, ...)} -> {name: (n, n_outputs)}
-        features = {}
-        for name, scaler, encoder, path, norm in zip(
-            self.sources, self.scalers, self.encoders, self.paths, self.norms, strict=True
-        ):
-            x = scaler(inputs[name])
-            parts = [encoder(x), path(x)] if path.n_outputs else [encoder(x)]
-            features[name] = norm(torch.cat(parts, dim=1))
-        return features
+        present = self.present(inputs) if self.may_lack_sources else {}
+        parts = zip(self.sources, self.scalers, self.encoders, self.paths, self.norms, strict=True)
+        return {
+            name: self._feature(name, inputs[name], present.get(name), *modules) for name, *modules in parts
+        }
+
+    def _feature(self, name, x, present, scaler, encoder, path, norm):
+        if present is not None and self.training:  # statistics of batches come from the samples that have it
+            return self._feature_of_some(name, x, present, scaler, encoder, path, norm)
+        x, lacking = self.gaps(scaler(x), name)
+        parts = [encoder(x, **lacking), path(x)] if path.n_outputs else [encoder(x, **lacking)]
+        feature = norm(torch.cat(parts, dim=1))
+        return feature if present is None else torch.where(present[:, None], feature, 0)
+
+    def _feature_of_some(self, name, x, present, scaler, *modules):
+        rows = present.nonzero().squeeze(1)
+        if len(rows) < 2:  # too few for the statistics of a batch
+            size = modules[0].n_outputs + modules[1].n_outputs
+            return scaler.center.new_zeros(len(x), size)
+        some = self._feature(name, x[rows], None, scaler, *modules)
+        return some.new_zeros(len(x), some.shape[1]).index_copy(0, rows, some)
 
     def forward(self, inputs):  # {name: (n, ...)} -> (n, classes), {name: (n, classes)}
         features = {name: self.dropout(feature) for name, feature in self.features(inputs).items()}
-        fused = self.fusion_head(torch.cat(list(features.values()), dim=1))
         heads = zip(features.items(), self.auxiliary_heads, strict=False)  # a single source has none
-        return fused, {name: head(feature) for (name, feature), head in heads}
+        auxiliary = {name: head(feature) for (name, feature), head in heads}
+        if self.may_lack_sources:
+            present = self.present(inputs)
+            kept = self.source_dropout(torch.stack(list(present.values()), dim=1))
+            features = {n: f * kept[:, i : i + 1] for i, (n, f) in enumerate(features.items())}
+            auxiliary = {n: z.masked_fill(~present[n][:, None], torch.nan) for n, z in auxiliary.items()}
+        return self.fusion_head(torch.cat(list(features.values()), dim=1)), auxiliary
 
     def attention(self, inputs):  # {name: (n, ...)} -> {series name: (n, dates)}
-        parts = zip(self.sources, self.scalers, self.encoders, strict=True)
-        return {
-            name: encoder.attend(scaler(inputs[name]))[1]
-            for name, scaler, encoder in parts
-            if isinstance(encoder, SeriesEncoder)
-        }
+        weights = {}
+        for name, scaler, encoder in zip(self.sources, self.scalers, self.encoders, strict=True):
+            if isinstance(encoder, SeriesEncoder):
+                x, lacking = self.gaps(scaler(inputs[name]), name)
+                weights[name] = encoder.attend(x, **lacking)[1]
+        if self.may_lack_sources:
+            present = self.present(inputs)
+            return {name: torch.where(present[name][:, None], w, 0) for name, w in weights.items()}
+        return weights

@@ -38,9 +38,12 @@ class LinearPath(nn.Module):
 
     def fit(self, blocks):
         """Learn center and components from blocks of scaled samples (n, ...) and their weights (n,)."""
-        center, covariance = weighted_moments(
+        moments = weighted_moments(
             (self.flatten(torch.as_tensor(values)).numpy(), weights) for values, weights in blocks
         )
+        if moments is None:  # no training sample has this source
+            return self
+        center, covariance = moments
         size = len(center)
         variance, vectors = eigh(covariance, subset_by_index=(size - self.n_outputs, size - 1))
         variance, vectors = variance[::-1], vectors[:, ::-1]
@@ -65,7 +68,7 @@ def pooling(spec):
 
 
 def weighted_moments(blocks):
-    """Mean and covariance over weighted rows, in float64."""
+    """Mean and covariance over weighted rows, in float64; None without rows."""
     total, first, second, shift = 0.0, 0.0, 0.0, None
     for values, weights in blocks:
         shift = values[0] if shift is None else shift  # near the mean: no digits are lost
@@ -73,5 +76,7 @@ def weighted_moments(blocks):
         total += weights.sum()
         first = first + weights @ moved
         second = second + (moved * weights[:, None]).T @ moved
+    if shift is None:
+        return None
     mean = first / total
     return shift + mean, second / total - np.outer(mean, mean)

@@ -1,5 +1,6 @@
 """The training loss: cross-entropy of the fusion head, plus those of the auxiliary heads by weight."""
 
+import torch
 from torch import nn
 
 
@@ -18,7 +19,7 @@ class FusionLoss(nn.Module):
 
     def heads(self, outputs, targets):  # -> scalar, {name: scalar}
         fused, auxiliary = outputs
-        loss = {name: weighted_cross_entropy(logits, *targets) for name, logits in auxiliary.items()}
+        loss = {name: known_cross_entropy(logits, *targets) for name, logits in auxiliary.items()}
         return weighted_cross_entropy(fused, *targets), loss
 
     def total(self, fused, auxiliary):
@@ -26,6 +27,18 @@ class FusionLoss(nn.Module):
 
     def forward(self, outputs, targets):
         return self.total(*self.heads(outputs, targets))
+
+
+def known_cross_entropy(logits, classes, weights):
+    """The same over samples that have the source: the head of a source that lacks says NaN."""
+    known = ~torch.isnan(logits[:, 0])
+    if known.all():
+        return weighted_cross_entropy(logits, classes, weights)
+    return (
+        weighted_cross_entropy(logits[known], classes[known], weights[known])
+        if known.any()
+        else 0 * weights.sum()
+    )
 
 
 def weighted_cross_entropy(logits, classes, weights):  # (n, classes), (n,) or (n, classes), (n,) -> scalar

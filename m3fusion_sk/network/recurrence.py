@@ -29,8 +29,12 @@ class Recurrence(nn.Module):
             self.bias[: 2 * self.n_units] = 1.0
             self.bias[2 * self.n_units :] = 0.0
 
-    def forward(self, x):  # (n, dates, inputs) -> (n, dates, units)
+    def forward(self, x, lacking=None):  # (n, dates, inputs), (n, dates) -> (n, dates, units)
         inputs = nn.functional.linear(x.transpose(0, 1), self.input_weight, self.bias)  # (dates, n, 3 units)
+        if lacking is not None:  # an open update gate, z = 1, carries the state over
+            closed = torch.zeros(3 * self.n_units, dtype=torch.bool, device=x.device)
+            closed[: self.n_units] = True
+            inputs = inputs.masked_fill(lacking.T[:, :, None] & closed, torch.inf)
         if torch.is_grad_enabled():
             kind = inputs.device.type
             with torch.autocast(kind, enabled=False):  # autocast speeds up the product above, not the steps

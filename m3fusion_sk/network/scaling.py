@@ -62,20 +62,33 @@ def standard_statistics(blocks):
     """Weighted mean and deviation per band; blocks are joined as by Chan, Golub and LeVeque (1979)."""
     total, mean, squares = 0.0, 0.0, 0.0
     for values, weights in blocks:
-        n = weights.sum() * values.shape[1]
-        block_mean = np.einsum("npb,n->b", values, weights) / n
-        block_squares = np.einsum("npb,n->b", (values - block_mean) ** 2, weights)
+        n, block_mean, block_squares = _moments(values, weights)
         delta = block_mean - mean
         squares = squares + block_squares + delta**2 * (total * n / (total + n))
         mean = mean + delta * (n / (total + n))
-        total += n
+        total = total + n
     return mean, np.sqrt(squares / total)
+
+
+def _moments(values, weights):
+    """Weight, mean and sum of squared deviations of a block, per band and without what is missing (NaN)."""
+    missing = np.isnan(values)
+    if not missing.any():
+        n = weights.sum() * values.shape[1]
+        mean = np.einsum("npb,n->b", values, weights) / n
+        return n, mean, np.einsum("npb,n->b", (values - mean) ** 2, weights)
+    known = np.where(missing, 0, weights[:, None, None])
+    n = np.maximum(known.sum(axis=(0, 1)), np.finfo(float).tiny)  # a block may lack a band
+    values = np.where(missing, 0, values)
+    mean = np.einsum("npb,npb->b", values, known) / n
+    return n, mean, np.einsum("npb,npb->b", (values - mean) ** 2, known)
 
 
 def range_statistics(blocks):
     """Minimum and range per band; weights do not matter, since none is zero."""
     low, high = np.inf, -np.inf
     for values, _ in blocks:
-        low = np.minimum(low, values.min(axis=(0, 1)))
-        high = np.maximum(high, values.max(axis=(0, 1)))
-    return low, high - low
+        low = np.fmin(low, np.fmin.reduce(values, axis=(0, 1)))  # without what is missing (NaN)
+        high = np.fmax(high, np.fmax.reduce(values, axis=(0, 1)))
+    known = low <= high
+    return np.where(known, low, 0.0), np.where(known, high - low, 0.0)

@@ -22,10 +22,18 @@ class DateAttention(nn.Module):
         nn.init.zeros_(self.projection.bias)
         nn.init.normal_(self.score.weight, std=0.1)
 
-    def forward(self, states):  # (n, dates, units) -> (n, units), (n, dates)
+    def forward(self, states, lacking=None):  # (n, dates, units), (n, dates) -> (n, units), (n, dates)
         scores = self.score(torch.tanh(self.projection(states))).squeeze(2)  # (n, dates)
-        weights = torch.softmax(scores, dim=1)
+        weights = softmax_of_dates(scores, lacking, dim=1)
         return torch.einsum("nd,ndu->nu", weights, states), weights
+
+
+def softmax_of_dates(scores, lacking, dim):
+    """Weights that sum to 1 over the dates; a lacking date has exactly 0."""
+    if lacking is None:
+        return torch.softmax(scores, dim=dim)
+    weights = torch.softmax(scores.masked_fill(lacking, -torch.inf), dim=dim)
+    return weights.masked_fill(lacking, 0)  # also where all dates of a sample lack
 
 
 class DateEmbedding(nn.Module):
@@ -62,10 +70,10 @@ class HeadAttention(nn.Module):
         self.queries = nn.Parameter(torch.randn(self.n_heads, KEY_UNITS))
         self.output = nn.Sequential(glorot(nn.Linear(n_units, n_units)), nn.ReLU())
 
-    def forward(self, states):  # (n, dates, units) -> (n, units), (n, dates)
+    def forward(self, states, lacking=None):  # (n, dates, units), (n, dates) -> (n, units), (n, dates)
         keys = self.keys(states).unflatten(2, (self.n_heads, KEY_UNITS))
         scores = torch.einsum("ndhk,hk->nhd", keys, self.queries) / KEY_UNITS**0.5
-        weights = torch.softmax(scores, dim=2)  # (n, heads, dates)
+        weights = softmax_of_dates(scores, None if lacking is None else lacking[:, None], dim=2)
         values = states.unflatten(2, (self.n_heads, -1))  # (n, dates, heads, units / heads)
         feature = torch.einsum("nhd,ndhu->nhu", weights, values).flatten(1)
         return self.output(feature), weights.mean(dim=1)
@@ -107,8 +115,11 @@ class SeriesEncoder(nn.Module):
         self.attention = attention(hidden_size)
         self.n_outputs = hidden_size
 
-    def attend(self, x):  # (n, dates, bands) -> (n, units), (n, dates)
-        return self.attention(self.states(self.embedding(x)))
+    def attend(self, x, lacking=None):  # (n, dates, bands), (n, dates) -> (n, units), (n, dates)
+        x = self.embedding(x)
+        carries = isinstance(self.states, Recurrence)
+        states = self.states(x, lacking) if carries else self.states(x)
+        return self.attention(states, lacking)
 
-    def forward(self, x):  # (n, dates, bands) -> (n, units)
-        return self.attend(x)[0]
+    def forward(self, x, lacking=None):  # (n, dates, bands), (n, dates) -> (n, units)
+        return self.attend(x, lacking)[0]

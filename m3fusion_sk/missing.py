@@ -1,0 +1,124 @@
+"""Samples of a network that may lack dates or sources: what may be missing, and what is an error."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .gaps import fill_linear
+from .multisource import MultiSource
+from .rows import map_rows, row_blocks
+from .validation import check_sources
+
+
+def check_samples(estimator, X, settings, *, reset):
+    """Check X as `check_sources` does, with gaps where the settings allow them.
+
+    Parameters
+    ----------
+    estimator : M3FusionClassifier
+    X : MultiSource, mapping of str to array, structured array, DataFrame or array
+    settings : dict
+        With ``missing`` and ``missing_sources``: the classifier's in `fit`, the network's after.
+    reset : bool
+        True in `fit`.
+
+    Returns
+    -------
+    MultiSource
+        NaN stands for what is missing: a date of a series, or all values of a source.
+    """
+    drop = settings["missing_sources"] == "drop"
+    if settings["missing"] == "error" and not drop:
+        return check_sources(estimator, X, reset=reset, layout=estimator.layout)
+    if drop and not reset:
+        X = _with_absent_sources(X, estimator.sources_)
+    X = check_sources(estimator, X, reset=reset, layout=estimator.layout, allow_nan=True)
+    gaps = {name: _gaps(X, name, settings["missing"]) for name in X.names if _may_lack(X, name)}
+    for name, (absent, partial) in gaps.items():
+        _check_partial(X, name, partial, settings["missing"])
+        _check_absent(name, absent, drop, reset)
+    if gaps.keys() == set(X.names):
+        _check_any(np.logical_and.reduce([absent for absent, _ in gaps.values()]))
+    if settings["missing"] == "fill":
+        series = [name for name, (_, partial) in gaps.items() if partial.any()]
+        return X.replace(**{name: _filled(X, name) for name in series}) if series else X
+    return X
+
+
+def _with_absent_sources(X, sources):
+    """X with NaN for every sample of a source that it does not have at all; they take no memory."""
+    if not isinstance(X, Mapping | MultiSource) or not set(X.keys()) & set(sources):
+        return X
+    X = MultiSource(X) if isinstance(X, Mapping) else X
+    nowhere = {
+        name: np.broadcast_to(np.float32(np.nan), (len(X), *spec.shape))
+        for name, spec in sources.items()
+        if name not in X
+    }
+    return X.replace(**nowhere) if nowhere else X
+
+
+def _may_lack(X, name):
+    return np.dtype(X.values_of(name).dtype).kind == "f"
+
+
+def _gaps(X, name, missing):
+    """Samples that lack a source, and samples that lack a part of it."""
+    absent, partial = np.zeros((2, len(X)), bool)
+    spec = X.specs[name]
+    for rows in row_blocks(len(X), spec.size):
+        lacking = np.isnan(X.gather(name, rows))
+        lacking = lacking.reshape(len(lacking), spec.shape[0], -1)
+        if _has_dates(spec) and missing == "mask":
+            lacking = lacking.any(axis=2)  # a date with a gap is no date
+        lacking = lacking.reshape(len(lacking), -1)
+        absent[rows] = lacking.all(axis=1)
+        partial[rows] = lacking.any(axis=1) & ~absent[rows]
+    return absent, partial
+
+
+def _has_dates(spec):
+    return "n_dates" in spec.axes
+
+
+def _check_partial(X, name, partial, missing):
+    if not partial.any() or (_has_dates(X.specs[name]) and missing != "error"):
+        return
+    remedy = (
+        "Set missing='mask' or 'fill', or fill them with GapFiller() before."
+        if _has_dates(X.specs[name])
+        else "Only series may have gaps; replace them, or make the whole source NaN for these samples."
+    )
+    raise ValueError(
+        f"Input X[{name!r}] contains NaN in a part of {partial.sum()} of {len(X)} samples. {remedy}"
+    )
+
+
+def _check_absent(name, absent, drop, reset):
+    if absent.any() and not drop:
+        raise ValueError(
+            f"Input X[{name!r}] contains nothing but NaN in {absent.sum()} of {len(absent)} samples. Set "
+            "missing_sources='drop', or leave these samples out."
+        )
+    if reset and absent.all():
+        raise ValueError(f"X[{name!r}] must have values in some samples of fit; all are NaN. Leave it out.")
+
+
+def _check_any(lacks_all):
+    if lacks_all.any():
+        raise ValueError(
+            f"Every sample must have a source; {lacks_all.sum()} of {len(lacks_all)} lack all. Leave these "
+            "samples out."
+        )
+
+
+def _filled(X, name):
+    """A series whose gaps are filled linearly in time; a band without any date stays NaN."""
+    spec, dtype = X.specs[name], np.dtype(X.values_of(name).dtype)
+    return map_rows(X.rows_of(name), fill_dates, spec.shape, np.promote_types(dtype, np.float32))
+
+
+def fill_dates(values):
+    """Series (n, dates, ...) with gaps filled in time, date by date at equal steps."""
+    flat = values.reshape(*values.shape[:2], -1)
+    return fill_linear(flat, np.isnan(flat)).reshape(values.shape)
