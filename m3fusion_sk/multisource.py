@@ -24,7 +24,8 @@ class MultiSource:
     ----------
     sources : mapping of str to array, optional
         Sources by name: arrays of shape (n_samples, n_dates, n_bands) for a series, (n_samples, n_bands,
-        height, width) for a patch, (n_samples, n_features) for a vector. Anything with a shape, a dtype
+        height, width) for a patch, (n_samples, n_features) for a vector, (n_samples, n_dates, n_bands,
+        height, width) for a series of patches. Anything with a shape, a dtype
         and row indexing is kept as it is (numpy, memmap, zarr, `PatchView`).
     **named : array
         The same, by keyword.

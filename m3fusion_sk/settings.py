@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from .network.patch import MINIMUM_SIDE
-from .sources import PatchSpec, SeriesSpec
+from .sources import SeriesSpec
 
 CHOICES = {
     "series_encoder": ("gru", "attention", "conv"),
@@ -148,7 +148,7 @@ def _is_count(value):
 
 def _check_patch_sizes(stem, sources):
     for name, spec in sources.items():
-        if isinstance(spec, PatchSpec) and min(spec.height, spec.width) < MINIMUM_SIDE[stem]:
+        if "height" in spec.axes and min(spec.height, spec.width) < MINIMUM_SIDE[stem]:
             advice = "Use stem='auto'." if stem == "7x7" else "Cut larger patches, or pass them as a vector."
             raise ValueError(
                 f"X[{name!r}] must have patches of at least {MINIMUM_SIDE[stem]} pixels a side for "
@@ -176,4 +176,4 @@ def check_n_samples(settings, sources, n_samples):
 def _is_normalised(settings, spec):
     if isinstance(spec, SeriesSpec):
         return settings.feature_norm or settings.series_encoder == "conv"
-    return isinstance(spec, PatchSpec)
+    return "height" in spec.axes

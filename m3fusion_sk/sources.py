@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass
 from numbers import Integral
 from typing import ClassVar
 
-__all__ = ["PatchSpec", "SeriesSpec", "VectorSpec"]
+__all__ = ["PatchSeriesSpec", "PatchSpec", "SeriesSpec", "VectorSpec"]
 
 
 class _Spec:
@@ -134,7 +134,39 @@ class VectorSpec(_Spec):
     rank_hint = "For one feature use {x}[:, None]."
 
 
-KINDS = (VectorSpec, SeriesSpec, PatchSpec)
+@dataclass(frozen=True)
+class PatchSeriesSpec(_Spec):
+    """A series of image patches: each sample has shape (n_dates, n_bands, height, width).
+
+    Parameters
+    ----------
+    n_dates : int
+        Number of dates.
+    n_bands : int
+        Number of bands at each date.
+    height, width : int
+        Size of the patches, in pixels of their own image.
+
+    Examples
+    --------
+    >>> from m3fusion_sk.sources import PatchSeriesSpec
+    >>> PatchSeriesSpec(n_dates=4, n_bands=2, height=9, width=9).column_suffixes[-1]
+    '_t03_b01_r08_c08'
+    """
+
+    n_dates: int
+    n_bands: int
+    height: int
+    width: int
+
+    kind = "patch series"
+    axes = ("n_dates", "n_bands", "height", "width")
+    letters = ("t", "b", "r", "c")
+    band_axis = 1
+    rank_hint = "For a single band use {x}[:, :, None]; for a single date {x}[:, None]."
+
+
+KINDS = (VectorSpec, SeriesSpec, PatchSpec, PatchSeriesSpec)
 _BY_RANK = {len(spec.axes): spec for spec in KINDS}
 
 
@@ -143,7 +175,7 @@ def infer_spec(name, shape):
     spec = _BY_RANK.get(len(shape) - 1)
     if spec is None:
         raise ValueError(
-            f"X[{name!r}] must have 2, 3 or 4 dimensions ({_kinds_in_words()}); got shape {tuple(shape)}."
+            f"X[{name!r}] must have 2 to 5 dimensions ({_kinds_in_words()}); got shape {tuple(shape)}."
         )
     if 0 in shape[1:]:
         raise ValueError(

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -45,6 +47,16 @@ def test_average_seeds_scores_each_network_and_their_mean_and_maps_it(tmp_path):
     out = run("average_seeds.py", "out", 100, 3, 2, 1, cwd=tmp_path)
     assert out.index("seed 0: accuracy") < out.index("seed 1: accuracy") < out.index("average of 2: accuracy")
     assert (tmp_path / "out" / "map.tif").stat().st_size > 1000
+
+
+def test_many_sensors_fits_searches_and_maps_five_sources(tmp_path):
+    out = run("many_sensors.py", "out", 60, 3, 1, cwd=tmp_path)
+    kinds = "s2_10m: series (3, 4) float32, s2_20m: series (3, 6) float32, s1: series (6, 2) float32, "
+    assert kinds + "vhsr: patch (5, 15, 15) uint16, terrain: vector (2,) float32" in out
+    assert all(text in out for text in ("alpha:", "accuracy", "alone", "map.tif"))
+    with rasterio.open(tmp_path / "out" / "map.tif") as file:
+        codes = file.read(1)
+    assert codes.shape == (60, 60) and (codes > 0).all() and len(np.unique(codes)) > 1
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda p: p.stem)

@@ -17,7 +17,14 @@ from m3fusion_sk.network.series import SeriesEncoder
 from m3fusion_sk.sources import SeriesSpec
 
 ENCODERS = ("gru", "attention", "conv")
-SMALL = {"hidden_size": 16, "n_filters": 4, "max_epochs": 12, "random_state": 0, "date_embedding": 8}
+SMALL = {
+    "hidden_size": 16,
+    "n_filters": 4,
+    "max_epochs": 8,
+    "batch_size": 16,
+    "random_state": 0,
+    "date_embedding": 8,
+}
 COMPLETE = {"missing": "error", "missing_sources": "error"}
 
 
@@ -27,7 +34,7 @@ def make_samples(n=240, seed=0, noise=1.0):
     y = np.array(["crops", "forest", "water"])[np.arange(n) % 3]
     level = (np.arange(n) % 3 - 1.0)[:, None, None]
     ts = level + noise * rng.normal(size=(n, 7, 2))
-    patch = 1.2 * level[:, None] + 2.5 * noise * rng.normal(size=(n, 2, 5, 5))
+    patch = level[:, None] + 1.5 * noise * rng.normal(size=(n, 2, 5, 5))
     return MultiSource(ts=ts.astype(np.float32), patch=patch.astype(np.float32)), y
 
 
@@ -228,8 +235,8 @@ def test_one_model_serves_samples_with_and_without_a_source():
     gaps, gains = {"ts": [], "patch": []}, []
     test_X, test_y = make_samples(3000, seed=9, noise=1.6)
     for seed in range(2):
-        X, y = make_samples(600, seed=seed, noise=1.6)
-        parameters = {**SMALL, "random_state": seed}
+        X, y = make_samples(900, seed=seed, noise=1.6)
+        parameters = {**SMALL, "batch_size": 32, "max_epochs": 10, "random_state": seed}
         one = M3FusionClassifier(**parameters, missing_sources="drop").fit(X, y)
         scores = {}
         for name in X.names:

@@ -232,8 +232,8 @@ def test_unknown_sources_are_refused(X):
         (np.ones((3, 2), complex), ValueError, "real numbers; got dtype complex128"),
         ([["a", "b"]], ValueError, "real numbers; got dtype <U1"),
         ([[1, 2], [3]], ValueError, "samples of one shape"),
-        (np.ones(3), ValueError, r"must have 2, 3 or 4 dimensions.*got shape \(3,\)"),
-        (7, ValueError, r"must have 2, 3 or 4 dimensions.*got shape \(\)"),
+        (np.ones(3), ValueError, r"must have 2 to 5 dimensions.*got shape \(3,\)"),
+        (7, ValueError, r"must have 2 to 5 dimensions.*got shape \(\)"),
         (np.ones((3, 0)), ValueError, "needs at least one value"),
     ],
 )

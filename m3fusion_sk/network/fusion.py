@@ -3,11 +3,12 @@
 import torch
 from torch import nn
 
-from ..sources import PatchSpec, SeriesSpec, VectorSpec
+from ..sources import PatchSeriesSpec, PatchSpec, SeriesSpec, VectorSpec
 from .gaps import SourceDropout, carried, has_values, lacking_dates
 from .initialization import glorot
 from .linear_path import LinearPath
 from .patch import PatchEncoder
+from .patchseries import PatchSeriesEncoder
 from .series import SeriesEncoder
 from .vector import VectorEncoder
 
@@ -17,7 +18,7 @@ class FusionNetwork(nn.Module):
 
     Parameters
     ----------
-    sources : dict of str to SeriesSpec, PatchSpec or VectorSpec
+    sources : dict of str to SeriesSpec, PatchSpec, VectorSpec or PatchSeriesSpec
         What one sample looks like.
     scalers : dict of str to InputScaler
         Input normalisation of each source.
@@ -44,12 +45,15 @@ class FusionNetwork(nn.Module):
                 spec, shaping["n_filters"], shaping["stem"], shaping["augment"]
             ),
             VectorSpec: VectorEncoder,
+            PatchSeriesSpec: lambda spec: PatchSeriesEncoder(spec, shaping),
         }
-        components = {SeriesSpec: shaping["linear_path"], PatchSpec: shaping["patch_path"], VectorSpec: 0}
+        components = {SeriesSpec: shaping["linear_path"], PatchSpec: shaping["patch_path"]}
         feature_norm, dropout = shaping["feature_norm"], shaping["dropout"]
         self.scalers = nn.ModuleList(scalers[name] for name in sources)
         self.encoders = nn.ModuleList(make[type(spec)](spec) for spec in sources.values())
-        self.paths = nn.ModuleList(LinearPath(spec, components[type(spec)]) for spec in sources.values())
+        self.paths = nn.ModuleList(
+            LinearPath(spec, components.get(type(spec), 0)) for spec in sources.values()
+        )
         parts = zip(self.encoders, self.paths, strict=True)
         sizes = [encoder.n_outputs + path.n_outputs for encoder, path in parts]
         self.norms = nn.ModuleList(
@@ -134,7 +138,7 @@ class FusionNetwork(nn.Module):
     def attention(self, inputs):  # {name: (n, ...)} -> {series name: (n, dates)}
         weights = {}
         for name, scaler, encoder in zip(self.sources, self.scalers, self.encoders, strict=True):
-            if isinstance(encoder, SeriesEncoder):
+            if hasattr(encoder, "attend"):
                 x, lacking = self.gaps(scaler(inputs[name]), name)
                 weights[name] = encoder.attend(x, **lacking)[1]
         if self.may_lack_sources:
