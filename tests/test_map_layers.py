@@ -16,6 +16,7 @@ from test_predictor import CodeReader, read_map, write_scene
 from m3fusion_sk import M3FusionClassifier
 from m3fusion_sk.mapping import ChunkedPredictor, Scene, SeriesRaster, VectorRaster
 from m3fusion_sk.mapping.layers import entropy, margin
+from m3fusion_sk.mapping.legend import Legend
 
 OUTPUTS = ["class", "proba", "entropy", "margin", "attention", "features"]
 
@@ -217,3 +218,55 @@ def test_entropy_and_margin_have_known_values():
     np.testing.assert_allclose(entropy(proba), [1, 0, 0.5])
     np.testing.assert_allclose(margin(proba), [0, 1, 0])
     assert (entropy(proba[:, :1]), margin(proba[:, :1])[0]) == (pytest.approx(np.zeros(3)), 1)
+
+
+# ----- unsure pixels
+
+
+def test_pixels_below_the_threshold_are_unsure_with_a_code_of_their_own(scene, everything, network, tmp_path):
+    X, valid = everything
+    proba = network.predict_proba(X[valid])
+    threshold = float(np.quantile(proba.max(axis=1), 0.4))
+    path = ChunkedPredictor(network, (11, 17), reject=threshold, outputs=["proba"]).predict(
+        scene, tmp_path / "map.tif"
+    )
+    codes, _, tags, _, _ = read(path)
+    flat = codes.reshape(-1)
+    expected = np.where(proba.max(axis=1) < threshold, 4, proba.argmax(axis=1) + 1)
+    np.testing.assert_array_equal(flat[valid], expected)
+    assert (flat[~valid] == 0).all()
+    assert 0.3 < (expected == 4).mean() < 0.5
+    names = {str(k): name for k, name in enumerate([*network.classes_, "unsure"], start=1)}
+    assert json.loads(tags["CLASS_NAMES"]) == names
+    with rasterio.open(path) as file:
+        assert file.colormap(1)[4] == (220, 220, 220, 255)
+    assert read(tmp_path / "map_proba.tif")[3] == tuple(network.classes_)  # the classes, and nothing else
+    report = json.loads((tmp_path / "map.report.json").read_text())
+    counted = {entry["name"]: entry["pixels"] for entry in report["classes"]}
+    assert counted["unsure"] == (expected == 4).sum()
+    assert report["pixels"]["predicted"] == valid.sum()
+    with pytest.raises(FileExistsError):  # another threshold is another map
+        ChunkedPredictor(network, (11, 17), reject=0.99, outputs=["proba"]).predict(scene, path)
+
+
+def test_unsure_comes_after_the_largest_code():
+    legend = Legend.of([11, 255], reject=0.5)
+    assert legend.codes.tolist() == [11, 255, 256] and legend.codes.dtype == np.uint16
+    assert legend.codes_of(np.array([[0.5, 0.5], [0.2, 0.8], [0.49, 0.0]])).tolist() == [11, 255, 256]
+    assert (legend.n_classes, legend.names) == (2, ("11", "255", "unsure"))
+    assert Legend.of([11, 255]).codes_of(np.array([[0.1, 0.0]])).tolist() == [11]
+
+
+@pytest.mark.parametrize(
+    "labels, reject, message",
+    [
+        (["a", "b"], 0, "reject must be a probability above 0"),
+        (["a", "b"], 60, "reject must be a probability above 0, such as 0.6"),
+        (["a", "b"], True, "reject must be a probability"),
+        (["a", "unsure"], 0.5, "'unsure', which is a class already"),
+        ([1, 65_534], 0.5, "A map can hold 65534 classes"),
+    ],
+)
+def test_thresholds_that_cannot_be_are_refused(labels, reject, message):
+    with pytest.raises(ValueError, match=message):
+        Legend.of(labels, reject=reject)

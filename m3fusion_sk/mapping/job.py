@@ -86,7 +86,7 @@ class Job:
     def _predict_rows(self, X, window):
         """Encoded values of each layer for some pixels, (n_pixels, n_bands)."""
         proba = np.asarray(self.estimator.predict_proba(X))
-        _check_proba(proba, (len(X), len(self.legend.codes)), self.estimator, window)
+        _check_proba(proba, (len(X), self.legend.n_classes), self.estimator, window)
         told = {}
 
         def tell(method):

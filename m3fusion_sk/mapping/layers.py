@@ -72,7 +72,7 @@ def make_layers(outputs, dtype, legend, scene):
     nodata = np.nan if steps is None else int(np.iinfo(dtype).max)
     layers = [Layer(CLASS, str(legend.codes.dtype), NODATA, None, ("class",))]
     if PROBA in outputs:
-        layers.append(Layer(PROBA, dtype, nodata, steps, legend.names))
+        layers.append(Layer(PROBA, dtype, nodata, steps, legend.names[: legend.n_classes]))
     if ENTROPY in outputs:
         layers.append(Layer(ENTROPY, dtype, nodata, steps, ("entropy, of 1 at most",)))
     if MARGIN in outputs:
@@ -98,7 +98,7 @@ def values_of(layer, proba, legend, tell):
     """
     kind, _, source = layer.name.partition(":")
     if kind == CLASS:
-        return legend.codes[proba.argmax(axis=1)][:, None]
+        return legend.codes_of(proba)[:, None]
     if kind == PROBA:
         return proba
     if kind == ENTROPY:

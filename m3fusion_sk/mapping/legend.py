@@ -3,13 +3,14 @@
 import colorsys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 
 __all__ = ["Legend"]
 
 NODATA = 0
+UNSURE, UNSURE_COLOR = "unsure", (220, 220, 220)
 LARGEST = 65_534
 PALETTE = (
     (230, 171, 2), (27, 158, 119), (217, 95, 2), (117, 112, 179), (102, 166, 30), (231, 41, 138),
@@ -23,15 +24,17 @@ class Legend:
     """Codes, names and colours of the classes of a map, in the order of the estimator's ``classes_``.
 
     Integer labels from 1 to 65,534 are their own codes; other sets of labels get 1, 2, ... in order. 0 is
-    nodata.
+    nodata. With a threshold to reject by, "unsure" comes last, with the code after the largest.
 
     Attributes
     ----------
-    codes : array of shape (n_classes,)
+    codes : array of shape (n_classes,) or (n_classes + 1,)
         uint8 if all codes fit, else uint16.
     names : tuple of str
     colors : tuple of (int, int, int)
         Red, green and blue, 0 to 255.
+    reject : float or None
+        Pixels whose largest probability is lower are unsure.
 
     Examples
     --------
@@ -45,18 +48,36 @@ class Legend:
     codes: np.ndarray
     names: tuple
     colors: tuple
+    reject: float | None = None
 
     @classmethod
-    def of(cls, classes, colors=None):
+    def of(cls, classes, colors=None, reject=None):
         """The legend of these labels; `colors` gives some of them a colour, by label."""
         labels = np.asarray(classes).tolist()
         codes = labels if all(map(_is_code, labels)) else list(range(1, len(labels) + 1))
+        names, extra = tuple(map(str, labels)), () if reject is None else (UNSURE,)
+        if reject is not None:
+            _check_reject(reject, names)
+            codes = [*codes, max(codes) + 1]
         if max(codes) > LARGEST:
             raise ValueError(f"A map can hold {LARGEST} classes; got {len(labels)}.")
         dtype = np.uint8 if max(codes) <= 255 else np.uint16
         chosen = _check_colors(colors or {}, labels)
         shades = tuple(chosen.get(label, _default_color(i)) for i, label in enumerate(labels))
-        return cls(np.array(codes, dtype), tuple(map(str, labels)), shades)
+        shades += (UNSURE_COLOR,) * len(extra)
+        return cls(np.array(codes, dtype), names + extra, shades, reject)
+
+    @property
+    def n_classes(self):
+        """Number of classes of the estimator."""
+        return len(self.codes) - (self.reject is not None)
+
+    def codes_of(self, proba):
+        """The code of each row of probabilities (n_pixels, n_classes)."""
+        codes = self.codes[proba.argmax(axis=1)]
+        if self.reject is not None:
+            codes[proba.max(axis=1) < self.reject] = self.codes[-1]
+        return codes
 
     @property
     def colormap(self):
@@ -66,6 +87,15 @@ class Legend:
 
 def _is_code(label):
     return isinstance(label, Integral) and not isinstance(label, bool) and 1 <= label <= LARGEST
+
+
+def _check_reject(reject, names):
+    if not isinstance(reject, Real) or isinstance(reject, bool) or not 0 < reject <= 1:
+        raise ValueError(f"reject must be a probability above 0, such as 0.6, or None; got {reject!r}.")
+    if UNSURE in names:
+        raise ValueError(
+            f"reject calls pixels {UNSURE!r}, which is a class already: {list(names)}. Rename it."
+        )
 
 
 def _default_color(i):

@@ -34,6 +34,9 @@ class ChunkedPredictor:
         Rows and columns of a chunk, in pixels of the target grid.
     colors : dict of label to (int, int, int), optional
         Red, green and blue (0 to 255) of some or all classes; the others get distinct colours.
+    reject : float, optional
+        Pixels whose largest probability is lower get the class "unsure", with the code after the largest;
+        what the probabilities are worth `m3fusion_sk.calibration` tells.
     outputs : str or list of str, default="class"
         What to write beside the class map, which is always written: "proba" (of each class), "entropy"
         (over its maximum: 0 is sure, 1 is equal probabilities), "margin" (of the two most probable
@@ -102,6 +105,7 @@ class ChunkedPredictor:
         chunk_size=256,
         *,
         colors=None,
+        reject=None,
         outputs="class",
         dtype="uint8",
         batch_size=16_384,
@@ -113,6 +117,7 @@ class ChunkedPredictor:
         self.estimator = estimator
         self.chunk_size = chunk_size
         self.colors = colors
+        self.reject = reject
         self.outputs = outputs
         self.dtype = dtype
         self.batch_size = batch_size
@@ -176,7 +181,7 @@ class ChunkedPredictor:
             raise ValueError(f"batch_size must be a positive integer; got {self.batch_size!r}.")
         if self.dtype not in STEPS:
             raise ValueError(f"dtype must be one of {', '.join(map(repr, STEPS))}; got {self.dtype!r}.")
-        legend = Legend.of(_classes_of(self.estimator), self.colors)
+        legend = Legend.of(_classes_of(self.estimator), self.colors, self.reject)
         layers = make_layers(_check_outputs(self.outputs, self.estimator), self.dtype, legend, scene)
         return Job(scene, self.estimator, legend, layers, chunk, int(self.batch_size))
 
@@ -186,6 +191,7 @@ class ChunkedPredictor:
         return {
             "chunk_size": list(job.chunk_size),
             "batch_size": job.batch_size,
+            "reject": legend.reject,
             "legend": [legend.codes.tolist(), list(legend.names), list(legend.colors)],
             "layers": {layer.name: layer.facts() for layer in job.layers},
         }
