@@ -54,9 +54,10 @@ def nested_grids(draw, max_ratio=10):
         n_target, n_source = (shapes[0][axis] * sizes[0] // 2, shapes[1][axis] * sizes[1] // 2)
         low, high = 1 - n_source, n_target - 1
         offset.append(2 * draw(st.integers(low, high)))
-    source_origin = (ORIGIN[0] + offset[0], ORIGIN[1] - offset[1])
+    origin = draw(st.tuples(st.integers(-(10**6), 10**7), st.integers(-(10**6), 10**7)))
+    source_origin = (origin[0] + offset[0], origin[1] - offset[1])
     grids = {
-        "target": {"shape": shapes[0], "pixel": sizes[0], "origin": ORIGIN},
+        "target": {"shape": shapes[0], "pixel": sizes[0], "origin": origin},
         "source": {"shape": shapes[1], "pixel": sizes[1], "origin": source_origin},
     }
     assume(any(centre_pixel(grids, *pixel) for pixel in np.ndindex(shapes[0])))

@@ -250,6 +250,15 @@ def test_the_report_counts_why_objects_are_dropped(tmp_path):
         "pixels": 18,
         "nodata_pixels": 4,
         "overlapping_pixels": 2,
+        "thinned_pixels": 0,
+    }
+    assert samples.dropped == {
+        0: "nodata_objects",
+        3: "outside",
+        4: "empty",
+        5: "missing_label",
+        6: "empty",
+        8: "empty",
     }
     assert samples.y.dtype.kind == "U"
     assert dict(zip(*np.unique(samples.groups, return_counts=True), strict=True)) == {1: 3, 2: 6, 7: 9}
@@ -362,9 +371,9 @@ def test_a_field_that_is_not_there_is_an_error_that_lists_those_that_are(scene, 
 
 
 def test_no_sample_left_is_an_error_with_the_counts(scene):
-    with pytest.raises(ValueError, match=r"none is left of 2 polygons.*'outside': 1, .*'empty': 1"):
+    with pytest.raises(ValueError, match=r"none is left of 2 objects.*'outside': 1, .*'empty': 1"):
         scene.sample(polygons(box(40, 0, 45, 5), box(0, 0, 0.4, 0.4), y=[1, 2]), "y")
-    with pytest.raises(ValueError, match=r"none is left of 0 polygons"):
+    with pytest.raises(ValueError, match=r"none is left of 0 objects"):
         scene.sample(polygons(y=[]), "y")
 
 
@@ -445,3 +454,107 @@ def test_real_series_are_filled_between_clear_dates_only(lpis):
         known &= series != 0  # declared as nodata
         expected = np.interp(days, days[known], series[known])
         np.testing.assert_allclose(values[row, col, :, band], expected, rtol=1e-6)
+
+
+# ----- more ways to sample
+
+
+@pytest.mark.parametrize(
+    ("name", "driver"), [("p.gpkg", "GPKG"), ("p.shp", "ESRI Shapefile"), ("p.geojson", "GeoJSON")]
+)
+def test_layers_of_all_formats_give_the_same_samples(scene, tmp_path, name, driver):
+    layer = polygons(box(1, 1, 4, 4), box(6, 6, 9, 9), cover=["a", "b"], farm=[7, 9])
+    expected = scene.sample(layer, "cover", group="farm")
+    (layer.to_crs(4326) if driver == "GeoJSON" else layer).to_file(tmp_path / name, driver=driver)
+    samples = scene.sample(tmp_path / name, "cover", group="farm")
+    for attribute in ("y", "groups", "rows", "cols"):
+        np.testing.assert_array_equal(getattr(samples, attribute), getattr(expected, attribute))
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(shapes=layers())
+def test_whole_pixels_are_those_that_a_polygon_covers(shapes):
+    rows, cols = np.indices((HEIGHT, WIDTH))
+    squares = shapely.box(cols, rows, cols + 1, rows + 1)
+    inside = np.array([shapely.covers(s, squares) for s in shapes])
+    with folder() as place:
+        scene = write_scene(place)
+        layer = polygons(*shapes, label=np.arange(len(shapes)))
+        if not inside.any():
+            with pytest.raises(ValueError, match="none is left"):
+                scene.sample(layer, "label", inside="whole")
+            return
+        samples = scene.sample(layer, "label", inside="whole")
+    np.testing.assert_array_equal(samples.rows, rows[inside.any(axis=0)])
+    np.testing.assert_array_equal(samples.cols, cols[inside.any(axis=0)])
+    owner = len(shapes) - 1 - inside[::-1].argmax(axis=0)
+    np.testing.assert_array_equal(samples.y, owner[inside.any(axis=0)])
+
+
+def test_a_pixel_on_the_edge_of_a_polygon_is_whole(scene):
+    assert len(scene.sample(polygons(box(2, 2, 5, 4), y=[1]), "y", inside="whole")) == 6
+    assert len(scene.sample(polygons(box(2.1, 2, 5, 4), y=[1]), "y", inside="whole")) == 4
+    with pytest.raises(ValueError, match="inside must be 'centre' or 'whole'; got 'touch'"):
+        scene.sample(polygons(box(2, 2, 5, 4), y=[1]), "y", inside="touch")
+
+
+def test_an_object_gives_at_most_so_many_pixels(tmp_path):
+    scene = write_scene(tmp_path, nodata_pixels=[(0, 0)])
+    layer = polygons(box(0, 0, 6, 6), box(7, 7, 8, 9), box(0, 7, 6, 12), y=[1, 2, 3])
+    whole = scene.sample(layer, "y")
+    samples = scene.sample(layer, "y", max_pixels=5)
+    assert dict(zip(*np.unique(samples.groups, return_counts=True), strict=True)) == {0: 5, 1: 2, 2: 5}
+    assert samples.report["thinned_pixels"] == len(whole) - len(samples) == 27 + 30 - 10
+    assert samples.report["nodata_pixels"] == whole.report["nodata_pixels"] == 9
+    among = {(row, col): i for i, (row, col) in enumerate(zip(whole.rows, whole.cols, strict=True))}
+    positions = [among[pixel] for pixel in zip(samples.rows, samples.cols, strict=True)]
+    assert positions == sorted(positions)
+    for name in whole.X.names:
+        np.testing.assert_array_equal(samples.X[name], whole.X[name][positions])
+    again, other = (
+        scene.sample(layer, "y", max_pixels=5),
+        scene.sample(layer, "y", max_pixels=5, random_state=1),
+    )
+    np.testing.assert_array_equal(again.rows, samples.rows)
+    assert not np.array_equal(other.rows, samples.rows)
+    with pytest.raises(ValueError, match="max_pixels must be a positive integer or None; got 0"):
+        scene.sample(layer, "y", max_pixels=0)
+
+
+def test_labels_may_be_a_raster(scene, tmp_path):
+    codes = np.zeros((1, HEIGHT, WIDTH), "uint8")
+    codes[0, 1:4, 1:4], codes[0, 4:6, 4:6], codes[0, 8:10, 2:5], codes[0, 0, 10] = 3, 3, 5, 255
+    path = write(tmp_path / "labels.tif", codes, nodata=255)
+    samples = scene.sample(path)
+    rows, cols = np.nonzero((codes[0] > 0) & (codes[0] < 255))
+    np.testing.assert_array_equal(samples.rows, rows)
+    np.testing.assert_array_equal(samples.cols, cols)
+    np.testing.assert_array_equal(samples.y, codes[0, rows, cols])
+    assert sorted(np.unique(samples.groups, return_counts=True)[1]) == [6, 13]  # corners touch
+    named = scene.sample(path, {5: "rock"}, max_pixels=4)
+    assert (named.y.tolist(), named.report["thinned_pixels"]) == (["rock"] * 4, 2)
+    objects = np.where(codes > 0, np.arange(WIDTH) % 2 + 40, 0).astype("uint16")
+    grouped = scene.sample(path, group=write(tmp_path / "objects.tif", objects))
+    np.testing.assert_array_equal(grouped.groups, cols % 2 + 40)
+
+
+def test_labels_may_be_a_coarser_raster(scene, tmp_path):
+    codes = np.array([[[1, 0, 2], [0, 0, 0]]], "uint8")
+    samples = scene.sample(write(tmp_path / "labels.tif", codes, pixel=50))
+    expected = codes[0].repeat(5, 0).repeat(5, 1)[:HEIGHT, :WIDTH]
+    rows, cols = np.nonzero(expected)
+    np.testing.assert_array_equal(samples.y, expected[rows, cols])
+    np.testing.assert_array_equal(samples.rows, rows)
+
+
+def test_rasters_of_labels_must_hold_one_band_of_integers(scene, tmp_path):
+    two = write(tmp_path / "two.tif", np.ones((2, HEIGHT, WIDTH), "uint8"))
+    real = write(tmp_path / "real.tif", np.ones((1, HEIGHT, WIDTH), "float32"))
+    for path in (two, real):
+        with pytest.raises(ValueError, match="A raster of labels must have one band of integers"):
+            scene.sample(path)
+    assert len(scene.sample(VectorRaster(two, bands=[2]))) > 0
+    with pytest.raises(TypeError, match="label must be a dict of names by code"):
+        scene.sample(two, "class")
+    with pytest.raises(TypeError, match="sample needs the name of the field"):
+        scene.sample(tmp_path / "x.gpkg")

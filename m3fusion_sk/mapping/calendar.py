@@ -27,7 +27,7 @@ def arrange(name, raster):
         return path, None, dates, mask
     if not isinstance(path, list | tuple):
         return path, 1, dates, mask  # which the stack refuses
-    groups = [[part] if is_file(part) else list(part) for part in path]
+    groups = [list(part) if isinstance(part, list | tuple) else [part] for part in path]
     if len(set(map(len, groups))) != 1:
         raise ValueError(
             f"Source {name!r} must have equally many files for each date; got {list(map(len, groups))}."

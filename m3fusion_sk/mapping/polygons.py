@@ -47,8 +47,10 @@ def locate(shapes, grid):
     return touches
 
 
-def burn(shapes, wanted, grid):
+def burn(shapes, wanted, grid, inside="centre"):
     """Pixels whose centre lies in a shape, row by row; a later shape takes them from an earlier one.
+
+    With `inside` "whole", pixels that lie in a shape as a whole.
 
     Each shape is burnt by itself into the part of the grid that it covers, so that the result depends on
     neither the other shapes nor any division into blocks.
@@ -60,7 +62,7 @@ def burn(shapes, wanted, grid):
     n_overlapping : int
         Number of pixels that lie in more than one shape.
     """
-    parts = [_burn_one(shapes[i], grid) for i in np.flatnonzero(wanted)]
+    parts = [_burn_one(shapes[i], grid, inside) for i in np.flatnonzero(wanted)]
     flat = np.concatenate([np.zeros(0, np.int64), *parts])
     objects = np.repeat(np.flatnonzero(wanted), [len(part) for part in parts])
     pixels, last, counts = np.unique(flat[::-1], return_index=True, return_counts=True)
@@ -68,7 +70,7 @@ def burn(shapes, wanted, grid):
     return rows, cols, objects[::-1][last], int((counts > 1).sum())
 
 
-def _burn_one(shape, grid):
+def _burn_one(shape, grid, inside):
     """Flat positions in the grid of the pixels in one shape."""
     from rasterio.features import rasterize
 
@@ -79,11 +81,23 @@ def _burn_one(shape, grid):
     right, bottom = min(grid.width, int(np.ceil(right))), min(grid.height, int(np.ceil(bottom)))
     if left >= right or top >= bottom:
         return np.zeros(0, np.int64)
-    inside = rasterize(
+    burnt = rasterize(
         [shape],
         out_shape=(bottom - top, right - left),
         transform=Affine.translation(left, top),
         dtype="uint8",
     )
-    rows, cols = np.nonzero(inside)
-    return (rows + top) * grid.width + (cols + left)
+    rows, cols = np.nonzero(burnt)
+    rows, cols = rows + top, cols + left
+    if inside == "whole":
+        whole = _holds(shape, rows, cols)
+        rows, cols = rows[whole], cols[whole]
+    return rows * grid.width + cols
+
+
+def _holds(shape, rows, cols):
+    """Whether a shape holds each pixel as a whole; its edge may be the pixel's."""
+    import shapely
+
+    shapely.prepare(shape)
+    return shapely.covers(shape, shapely.box(cols, rows, cols + 1, rows + 1))

@@ -10,7 +10,7 @@ from ..multisource import MultiSource
 from .grid import is_count
 from .polygons import burn, locate, to_pixels
 
-__all__ = ["Samples", "sample_polygons"]
+__all__ = ["Labelled", "Samples", "labelled_polygons", "take_samples"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,10 +30,12 @@ class Samples:
         Pixel of each sample in the target grid.
     report : dict of str to int
         ``objects`` in the layer, of which ``kept`` gave samples and the others did not: ``missing_label``
-        (or group), ``outside`` (not touching the image), ``empty`` (no pixel centre inside that a later
-        polygon does not take) and ``nodata_objects``. ``pixels`` is the number of samples,
-        ``nodata_pixels`` that of pixels dropped since a source has no data, ``overlapping_pixels`` that of
-        pixels in more than one polygon.
+        (or group), ``outside`` (not touching the image), ``empty`` (no pixel inside that a later polygon
+        does not take) and ``nodata_objects``. ``pixels`` is the number of samples, ``nodata_pixels`` that
+        of pixels dropped since a source has no data, ``overlapping_pixels`` that of pixels in more than one
+        polygon, ``thinned_pixels`` that of pixels beyond the most that an object may give.
+    dropped : dict of int to str
+        Position in the layer of each object that gave no sample, and the reason, as in `report`.
     """
 
     X: MultiSource
@@ -42,6 +44,7 @@ class Samples:
     rows: np.ndarray
     cols: np.ndarray
     report: dict = field(default_factory=dict)
+    dropped: dict = field(default_factory=dict)
 
     def __len__(self):
         return len(self.y)
@@ -50,27 +53,98 @@ class Samples:
         return f"Samples({len(self)} of {self.report['kept']} objects, {len(np.unique(self.y))} classes)"
 
 
-def sample_polygons(scene, polygons, label, group, block_size):
-    """The samples of `Scene.sample`."""
-    if not is_count(block_size):
-        raise ValueError(f"block_size must be a positive integer; got {block_size!r}.")
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Labelled pixels before any source is read, row by row.
+
+    Attributes
+    ----------
+    rows, cols : array of int of shape (n_pixels,)
+    objects : array of int of shape (n_pixels,)
+        Position of the object of each pixel among all objects.
+    labels, groups : array of shape (n_objects,)
+    lost : dict of int to str
+        Objects that have no pixel, and why.
+    n_overlapping : int
+    """
+
+    rows: np.ndarray
+    cols: np.ndarray
+    objects: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+    lost: dict
+    n_overlapping: int
+
+
+def labelled_polygons(scene, polygons, label, group, inside):
+    """The pixels in polygons."""
     frame = _load(polygons)
     _check_fields(frame, [label] if group is None else [label, group], polygons)
-    report = {"objects": len(frame)}
     named = _has_value(frame[label]) & (True if group is None else _has_value(frame[group]))
-    report["missing_label"] = int((~named).sum())
-    positions, frame = np.flatnonzero(named), frame[named]
-    shapes = to_pixels(frame, scene.grid)
+    lost = dict.fromkeys(np.flatnonzero(~named).tolist(), "missing_label")
+    positions, kept = np.flatnonzero(named), frame[named]
+    shapes = to_pixels(kept, scene.grid)
     outside = ~locate(shapes, scene.grid)
-    report["outside"] = int(outside.sum())
-    rows, cols, objects, report["overlapping_pixels"] = burn(shapes, ~outside, scene.grid)
+    lost |= dict.fromkeys(positions[outside].tolist(), "outside")
+    rows, cols, objects, n_overlapping = burn(shapes, ~outside, scene.grid, inside)
+    objects = positions[objects]
+    lost |= dict.fromkeys(sorted({*positions[~outside].tolist()} - {*objects.tolist()}), "empty")
+    labels = _of_all(_as_labels(kept[label], label) if len(kept) else np.zeros(0, int), positions, len(frame))
+    groups = np.arange(len(frame))
+    if group is not None and len(kept):
+        groups = _of_all(_as_labels(kept[group], group), positions, len(frame))
+    return Labelled(rows, cols, objects, labels, groups, lost, n_overlapping)
+
+
+def _of_all(values, positions, n):
+    """Values of some objects, at their positions among all."""
+    spread = np.zeros(n, values.dtype)
+    spread[positions] = values
+    return spread
+
+
+def take_samples(scene, labelled, max_pixels, random_state, block_size):
+    """The samples of `Scene.sample`, from labelled pixels."""
+    if not is_count(block_size):
+        raise ValueError(f"block_size must be a positive integer; got {block_size!r}.")
+    if max_pixels is not None and not is_count(max_pixels):
+        raise ValueError(f"max_pixels must be a positive integer or None; got {max_pixels!r}.")
+    rows, cols, objects = labelled.rows, labelled.cols, labelled.objects
+    n_thinned, n_nodata, with_pixels = 0, 0, set(objects.tolist())
+    if max_pixels is not None:
+        valid = _validity(scene, rows, cols, block_size)
+        rows, cols, objects, n_nodata = rows[valid], cols[valid], objects[valid], int((~valid).sum())
+        chosen = _at_most(objects, max_pixels, random_state)
+        rows, cols, objects, n_thinned = rows[chosen], cols[chosen], objects[chosen], int((~chosen).sum())
     X, valid = _extract(scene, rows, cols, block_size)
-    report |= _count(objects, valid, len(frame) - report["outside"])
-    _check_any(report, scene)
+    n_nodata += int((~valid).sum())
     rows, cols, objects = rows[valid], cols[valid], objects[valid]
-    labels = _as_labels(frame[label], label)
-    groups = positions if group is None else _as_labels(frame[group], group)
-    return Samples(X, labels[objects], groups[objects], rows, cols, report)
+    nodata = dict.fromkeys(sorted(with_pixels - {*objects.tolist()}), "nodata_objects")
+    dropped = dict(sorted((labelled.lost | nodata).items()))
+    report = _count(labelled, dropped, len(rows), n_nodata, n_thinned)
+    _check_any(report, scene)
+    labels, groups = labelled.labels[objects], labelled.groups[objects]
+    return Samples(X, labels, groups, rows, cols, report, dropped)
+
+
+def _validity(scene, rows, cols, block_size):
+    """Which pixels have data in all sources."""
+    valid = np.zeros(len(rows), bool)
+    for pixels in _squares(rows, cols, block_size):
+        valid[pixels] = scene.extract(rows[pixels], cols[pixels])[1]
+    return valid
+
+
+def _at_most(objects, n, random_state):
+    """A choice of at most n pixels of each object, by chance."""
+    order = np.random.default_rng(random_state).permutation(len(objects))
+    order = order[np.argsort(objects[order], kind="stable")]
+    ordered = objects[order]
+    rank = np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
+    chosen = np.zeros(len(objects), bool)
+    chosen[order[rank < n]] = True
+    return chosen
 
 
 def _load(polygons):
@@ -106,22 +180,24 @@ def _check_fields(frame, fields, polygons):
             )
 
 
-def _count(objects, valid, n_located):
-    with_pixels, kept = len(np.unique(objects)), len(np.unique(objects[valid]))
+def _count(labelled, dropped, n_pixels, n_nodata, n_thinned):
+    reasons = list(dropped.values())
     return {
-        "empty": n_located - with_pixels,
-        "nodata_objects": with_pixels - kept,
-        "kept": kept,
-        "nodata_pixels": int((~valid).sum()),
-        "pixels": int(valid.sum()),
+        "objects": len(labelled.labels),
+        **{why: reasons.count(why) for why in ("missing_label", "outside", "empty", "nodata_objects")},
+        "kept": len(labelled.labels) - len(dropped),
+        "pixels": n_pixels,
+        "nodata_pixels": n_nodata,
+        "overlapping_pixels": labelled.n_overlapping,
+        "thinned_pixels": n_thinned,
     }
 
 
 def _check_any(report, scene):
     if not report["pixels"]:
         raise ValueError(
-            f"Polygons must hold pixels with data of {Path(scene.grid.path).name}; none is left of "
-            f"{report['objects']} polygons: {report}. Check their place, labels and reference system (the "
+            f"There must be labelled pixels with data of {Path(scene.grid.path).name}; none is left of "
+            f"{report['objects']} objects: {report}. Check their place, labels and reference system (the "
             f"grid covers x and y from {scene.grid.bounds[:2]} to {scene.grid.bounds[2:]})."
         )
 

@@ -8,8 +8,9 @@ from rasterio.windows import Window
 from ..multisource import MultiSource
 from .files import hash_files
 from .grid import Alignment
+from .labelraster import is_label_raster, labelled_raster
 from .rasters import PatchRaster, SeriesRaster, VectorRaster
-from .samples import sample_polygons
+from .samples import labelled_polygons, take_samples
 
 __all__ = ["Scene"]
 
@@ -188,21 +189,40 @@ class Scene:
         rows, cols = np.indices((height, width))
         return (rows + row).ravel(), (cols + col).ravel()
 
-    def sample(self, polygons, label, group=None, *, block_size=256):
-        """Samples of the pixels in labelled polygons.
+    def sample(
+        self,
+        polygons,
+        label=None,
+        group=None,
+        *,
+        inside="centre",
+        max_pixels=None,
+        random_state=0,
+        block_size=256,
+    ):
+        """Samples of the pixels in labelled polygons, or in a raster of labels.
 
         A pixel belongs to a polygon if its centre lies inside; to the later polygon where they overlap.
 
         Parameters
         ----------
-        polygons : path or GeoDataFrame
-            Polygons, in any reference system: they are reprojected to the scene's.
-        label : str
+        polygons : path, GeoDataFrame; or path, RasterArray, DataArray, VectorRaster of a raster
+            Polygons as GeoPackage, shapefile, GeoJSON or anything that geopandas reads, in any reference
+            system: they are reprojected to the scene's. Or a raster of class codes, where 0 and nodata mean
+            no label, on a grid that nests in the scene's.
+        label : str, or dict of int to str for a raster
             Field with the class, text or integer. Polygons without a label (None, NaN, infinity, empty
-            text) are dropped.
-        group : str, optional
+            text) are dropped. For a raster, the names of those codes that are wanted; all codes by default.
+        group : str, or a raster for a raster, optional
             Field that says which samples stay together in a split; by default each polygon is a group of
-            its own, named by its position in the layer: 0, 1, ...
+            its own, named by its position in the layer: 0, 1, ... For a raster of labels, a raster of
+            objects; by default, pixels of one class that touch are an object.
+        inside : {"centre", "whole"}, default="centre"
+            Whether a pixel is in a polygon by its centre, or only as a whole.
+        max_pixels : int, optional
+            Most pixels of an object, chosen by chance among those with data.
+        random_state : int, default=0
+            Seed of that choice.
         block_size : int, default=256
             Pixels are read in squares of this many pixels. The result does not depend on it.
 
@@ -210,7 +230,8 @@ class Scene:
         -------
         Samples
             With ``X`` (`MultiSource`), ``y``, ``groups``, ``rows`` and ``cols`` (in the target grid), row
-            by row over the grid whatever the order of the polygons; and ``report``, a dict of counts.
+            by row over the grid whatever the order of the polygons; ``report``, a dict of counts; and
+            ``dropped``, the objects without samples and why.
 
         Raises
         ------
@@ -218,7 +239,17 @@ class Scene:
             If a field is missing or holds neither text nor integers, the layer has no reference system, or
             no sample is left.
         """
-        return sample_polygons(self, polygons, label, group, block_size)
+        if inside not in ("centre", "whole"):
+            raise ValueError(f"inside must be 'centre' or 'whole'; got {inside!r}.")
+        if is_label_raster(polygons):
+            labelled = labelled_raster(self, polygons, label, group)
+        elif label is None:
+            raise TypeError(
+                "sample needs the name of the field with the class: scene.sample(polygons, 'class')."
+            )
+        else:
+            labelled = labelled_polygons(self, polygons, label, group, inside)
+        return take_samples(self, labelled, max_pixels, random_state, block_size)
 
     def __repr__(self):
         parts = [f"{name}: {spec.kind} {spec.shape}" for name, spec in self.specs.items()]

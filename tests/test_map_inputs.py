@@ -1,0 +1,301 @@
+"""Sources as users have them: files by date and band, arrays of all kinds, scale and offset."""
+
+import pickle
+from datetime import date
+
+import numpy as np
+import pytest
+import xarray
+import zarr
+from affine import Affine
+from made_rasters import ORIGIN, coded, write
+from rasterio.windows import Window
+from test_predictor import CodeReader, read_map
+
+from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, RasterArray, Scene, SeriesRaster, VectorRaster
+
+CRS = "EPSG:32631"
+HEIGHT, WIDTH = 6, 8
+PLACE = Affine(10, 0, ORIGIN[0], 0, -10, ORIGIN[1])
+DATES = ["2018-05-01", "2018-05-11", "2018-06-20"]
+
+
+def values(n_dates=3, n_bands=2, dtype="uint16"):
+    return coded(n_dates * n_bands, HEIGHT, WIDTH, dtype).reshape(n_dates, n_bands, HEIGHT, WIDTH)
+
+
+def all_of(source, extra=()):
+    scene = Scene({"s": source, **dict(extra)}, grid="s")
+    return scene.read(Window(0, 0, WIDTH, HEIGHT))["s"]
+
+
+def expected(series):
+    """(n_dates, n_bands, height, width) as samples row by row."""
+    return series.transpose(2, 3, 0, 1).reshape(HEIGHT * WIDTH, *series.shape[:2])
+
+
+def write_by_date_and_band(place, series, dates=DATES):
+    return [
+        [write(place / f"S2A_{d.replace('-', '')}T0635_B0{b}.tif", series[i, b][None]) for b in range(2)]
+        for i, d in enumerate(dates)
+    ]
+
+
+# ----- files
+
+
+def test_a_series_is_one_file_for_each_date_and_band(tmp_path):
+    series = values()
+    paths = write_by_date_and_band(tmp_path, series)
+    np.testing.assert_array_equal(all_of(SeriesRaster(paths)), expected(series))
+    np.testing.assert_array_equal(all_of(SeriesRaster(paths, n_bands=2, dates=DATES)), expected(series))
+    by_date = dict(zip(DATES, paths, strict=True))
+    source = SeriesRaster(by_date)
+    np.testing.assert_array_equal(all_of(source), expected(series))
+    assert source.open("s").days.tolist() == [0, 10, 50]
+    by_day = {date(2018, 5, 1): paths[0], date(2018, 5, 11): paths[1]}
+    assert SeriesRaster(by_day).open("s").days.tolist() == [0, 10]
+
+
+def test_dates_in_the_names_of_files_bring_them_into_order(tmp_path):
+    series = values()
+    paths = write_by_date_and_band(tmp_path, series)
+    masks = [write(tmp_path / f"SCL_{d}.tif", np.full((1, HEIGHT, WIDTH), 4, "u1")) for d in DATES]
+    shuffled = [paths[2], paths[0], paths[1]]
+    source = SeriesRaster(shuffled, dates="names", mask=[masks[1], masks[2], masks[0]])
+    np.testing.assert_array_equal(all_of(source), expected(series))
+    assert source.open("s").days.tolist() == [0, 10, 50]
+    assert [path[-8:-4] for path in source.open("s").mask.stack.paths] == ["5-01", "5-11", "6-20"]
+    single = [path[1] for path in shuffled]
+    np.testing.assert_array_equal(all_of(SeriesRaster(single, dates="names")), expected(series[:, 1:]))
+
+
+def test_dates_in_the_descriptions_of_bands_are_those_of_a_stack(tmp_path):
+    import rasterio
+
+    path = write(tmp_path / "s.tif", values().reshape(6, HEIGHT, WIDTH))
+    with rasterio.open(path, "r+") as file:
+        file.descriptions = [f"{d}_{band}" for d in DATES for band in ("B02", "B03")]
+    source = SeriesRaster(path, dates="names")
+    assert source.open("s").days.tolist() == [0, 10, 50]
+    np.testing.assert_array_equal(all_of(source), expected(values()))
+    assert Scene({"s": source}, grid="s").dates("s") == DATES
+
+
+def test_masks_by_date_fill_gaps_as_a_mask_of_many_bands_does(tmp_path):
+    series, codes = values(), np.full((3, HEIGHT, WIDTH), 4, "u1")
+    codes[1, 2:4] = 9
+    paths = write_by_date_and_band(tmp_path, series)
+    masks = {d: write(tmp_path / f"m{d}.tif", codes[i][None]) for i, d in enumerate(DATES)}
+    one = write(tmp_path / "mask.tif", codes)
+    by_date = SeriesRaster(dict(zip(DATES, paths, strict=True)), mask=masks)
+    at_once = SeriesRaster(paths, dates=DATES, mask=one)
+    np.testing.assert_array_equal(all_of(by_date), all_of(at_once))
+    filled = series.astype(float)
+    filled[1, :, 2:4] = series[0, :, 2:4] + (series[2, :, 2:4].astype(float) - series[0, :, 2:4]) * 10 / 50
+    np.testing.assert_allclose(all_of(by_date), expected(filled), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda p: SeriesRaster([p[0], p[1][:1]]), r"equally many files for each date; got \[2, 1\]"),
+        (lambda p: SeriesRaster([[p[0][0], p[1][0]]], dates="names"), "files of one date in each inner list"),
+        (lambda p: SeriesRaster({DATES[0]: p[0]}, dates=[DATES[0]]), "dates .* must be left out"),
+        (
+            lambda p: SeriesRaster({DATES[0]: p[0]}, mask={}),
+            "mask of source 's' must have a file for each date",
+        ),
+        (lambda p: SeriesRaster({DATES[1]: p[1], DATES[0]: p[0]}), "must be in ascending order"),
+        (lambda p: SeriesRaster(p[0][0], dates="names"), "in the description of each band"),
+        (lambda p: SeriesRaster(p, order="band"), "order of source 's' must be 'date'"),
+        (lambda p: SeriesRaster([3]), "must name a file, or a list of files"),
+        (lambda p: SeriesRaster(np.zeros((2, 3, 3))), "Write an array as RasterArray"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused(tmp_path, change, words):
+    with pytest.raises((ValueError, TypeError), match=words):
+        all_of(change(write_by_date_and_band(tmp_path, values())))
+
+
+def test_names_without_dates_are_refused(tmp_path):
+    path = write(tmp_path / "B02.tif", values()[0])
+    with pytest.raises(ValueError, match=r"needs a date, such as .* in the name of each file; got .*B02.tif"):
+        all_of(SeriesRaster([path, path], dates="names"))
+    dated = write(tmp_path / "20180501.tif", values()[0])
+    with pytest.raises(ValueError, match="one file for each date of the series, by the dates in their names"):
+        other = write(tmp_path / "20180502.tif", values()[0, :1])
+        all_of(SeriesRaster([dated], dates="names", mask=[other]))
+
+
+# ----- arrays
+
+
+def arrays(place):
+    """The same values in every kind of array."""
+    series = values()
+    stored = np.lib.format.open_memmap(place / "s.npy", "w+", series.dtype, series.shape)
+    stored[:] = series
+    stored.flush()
+    kept = zarr.create_array(
+        store=place / "s.zarr", shape=series.shape, dtype=series.dtype, chunks=(1, 1, 4, 4), overwrite=True
+    )
+    kept[:] = series
+    x, y = ORIGIN[0] + 10 * np.arange(WIDTH) + 5, ORIGIN[1] - 10 * np.arange(HEIGHT) - 5
+    from rasterio.crs import CRS as Reference
+
+    coordinates = {
+        "time": np.array(DATES, "datetime64[ns]"),
+        "y": y,
+        "x": x,
+        "spatial_ref": ((), 0, {"crs_wkt": Reference.from_string(CRS).to_wkt()}),
+    }
+    labelled = xarray.DataArray(series, dims=("time", "band", "y", "x"), coords=coordinates)
+    return {
+        "numpy": RasterArray(series, PLACE, CRS),
+        "flat": RasterArray(series.reshape(6, HEIGHT, WIDTH), PLACE, CRS),
+        "memmap": RasterArray(np.load(place / "s.npy", mmap_mode="r"), PLACE, 32631),
+        "zarr": RasterArray(kept, PLACE, CRS),
+        "xarray": labelled,
+        "xarray in another order": labelled.transpose("x", "time", "y", "band").transpose(
+            "y", "x", "time", "band"
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", ["numpy", "flat", "memmap", "zarr", "xarray", "xarray in another order"])
+def test_arrays_stand_for_files(tmp_path, kind):
+    array = arrays(tmp_path)[kind]
+    file = SeriesRaster(write(tmp_path / "s.tif", values().reshape(6, HEIGHT, WIDTH)), n_bands=2)
+    source = SeriesRaster(array, n_bands=2)
+    np.testing.assert_array_equal(all_of(source), all_of(file))
+    assert Scene({"f": file, "s": source}, grid="f").shape == (HEIGHT, WIDTH)  # the same place
+    if kind == "xarray":
+        assert source.open("s").days.tolist() == [0, 10, 50]
+    flat = SeriesRaster(array, n_bands=2)
+    scene = pickle.loads(pickle.dumps(Scene({"s": flat}, grid="s")))
+    np.testing.assert_array_equal(
+        scene.read(Window(2, 1, 3, 2))["s"], all_of(file).reshape(6, 8, 3, 2)[1:3, 2:5].reshape(6, 3, 2)
+    )
+
+
+@pytest.mark.parametrize("kind", ["numpy", "memmap", "zarr", "xarray"])
+def test_maps_of_arrays_are_those_of_files_and_known_by_their_values(tmp_path, kind):
+    array = arrays(tmp_path)[kind]
+    file = SeriesRaster(write(tmp_path / "s.tif", values().reshape(6, HEIGHT, WIDTH)), n_bands=2)
+    whole = ChunkedPredictor(CodeReader()).predict(Scene({"s": file}, grid="s"), tmp_path / "file.tif")
+    scene = Scene({"s": SeriesRaster(array, n_bands=2)}, grid="s")
+    path = ChunkedPredictor(CodeReader(), 3).predict(scene, tmp_path / "map.tif")
+    np.testing.assert_array_equal(read_map(path), read_map(whole))
+    before = scene.fingerprint()
+    assert Scene({"s": SeriesRaster(arrays(tmp_path)[kind], n_bands=2)}, grid="s").fingerprint() == before
+    changed = values()
+    changed[2, 1, 5, 7] += 1
+    other = RasterArray(changed, PLACE, CRS) if kind != "xarray" else array.copy(data=changed)
+    assert Scene({"s": SeriesRaster(other, n_bands=2)}, grid="s").fingerprint() != before
+
+
+def test_patches_and_vectors_come_from_arrays_too(tmp_path):
+    image, terrain = coded(2, 5 * HEIGHT, 5 * WIDTH), coded(1, 3, 4)
+    fine, coarse = Affine(2, 0, ORIGIN[0], 0, -2, ORIGIN[1]), Affine(20, 0, ORIGIN[0], 0, -20, ORIGIN[1])
+    by_array = {
+        "s": SeriesRaster(RasterArray(values(), PLACE, CRS), n_bands=2),
+        "spot": PatchRaster(RasterArray(image, fine, CRS), size=5, bands=[2]),
+        "dem": VectorRaster(RasterArray(terrain, coarse, CRS, nodata=3)),
+    }
+    by_file = {
+        "s": SeriesRaster(write(tmp_path / "s.tif", values().reshape(6, HEIGHT, WIDTH)), n_bands=2),
+        "spot": PatchRaster(write(tmp_path / "p.tif", image, pixel=2), size=5, bands=[2]),
+        "dem": VectorRaster(write(tmp_path / "d.tif", terrain, pixel=20, nodata=3)),
+    }
+    one, other = (Scene(sources, grid="s") for sources in (by_array, by_file))
+    pixels = one.pixels(Window(0, 0, WIDTH, HEIGHT))
+    (X, valid), (Y, there) = one.extract(*pixels), other.extract(*pixels)
+    np.testing.assert_array_equal(valid, there)
+    assert not valid.all()
+    for name in X.names:
+        np.testing.assert_array_equal(np.asarray(X[name]), np.asarray(Y[name]))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: RasterArray(np.zeros(5), PLACE, CRS), r"array of shape \(n_bands, height, width\)"),
+        (lambda: RasterArray([[1]], PLACE, CRS), r"array of shape .*; got list"),
+        (lambda: RasterArray(np.zeros((1, 4, 4), complex), PLACE, CRS), "must hold real numbers"),
+        (lambda: RasterArray(np.zeros((1, 4, 4)), Affine(10, 1, 0, 0, -10, 0)), "rotated or sheared"),
+        (
+            lambda: xarray.DataArray(np.zeros((1, 4, 4)), dims=("band", "row", "col")),
+            "one dimension named 'y'",
+        ),
+        (lambda: xarray.DataArray(np.zeros((1, 4, 4)), dims=("band", "y", "x")), "at least two coordinates"),
+        (
+            lambda: xarray.DataArray(
+                np.zeros((1, 3, 3)), dims=("band", "y", "x"), coords={"y": [3, 2, 1], "x": [1, 2, 4]}
+            ),
+            "equal steps along 'x'",
+        ),
+    ],
+)
+def test_arrays_must_have_a_shape_and_a_place(make, words):
+    with pytest.raises(ValueError, match=words):
+        Scene({"v": VectorRaster(make())}, grid="v")
+
+
+# ----- scale and offset
+
+
+def test_scale_and_offset_apply_to_values_and_not_to_nodata(tmp_path):
+    series = values(dtype="int16")
+    series[1, 0, 0, 0] = -9999
+    path = write(tmp_path / "s.tif", series.reshape(6, HEIGHT, WIDTH), nodata=-9999)
+    found = all_of(SeriesRaster(path, n_bands=2, scale=0.0001, offset=[[-0.1, 0.2], [0, 0], [1, 1]]))
+    scaled = series * 1e-4 + np.array([[-0.1, 0.2], [0, 0], [1, 1]])[:, :, None, None]
+    scaled[1, 0, 0, 0] = (scaled[0, 0, 0, 0] + scaled[2, 0, 0, 0]) / 2  # filled after scaling
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected(scaled), rtol=1e-5)
+
+
+def test_scale_and_offset_can_be_those_of_the_file(tmp_path):
+    import rasterio
+
+    image = coded(2, HEIGHT, WIDTH, "int16")
+    path = write(tmp_path / "v.tif", image)
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = (0.5, 2), (1, -1)
+    scaled = (image * np.array([0.5, 2])[:, None, None] + np.array([1, -1])[:, None, None]).reshape(2, -1).T
+    np.testing.assert_allclose(all_of(VectorRaster(path, scale="file")), scaled)
+    np.testing.assert_allclose(all_of(VectorRaster(path, scale=[0.5, 2], offset=[1, -1])), scaled)
+    np.testing.assert_array_equal(all_of(VectorRaster(path)), image.reshape(2, -1).T)
+
+
+def test_missing_values_within_a_patch_stay_0(tmp_path):
+    image = coded(1, HEIGHT, WIDTH, "int16")
+    image[0, 0, 0] = -1
+    path = write(tmp_path / "p.tif", image, nodata=-1)
+    found = np.asarray(all_of(PatchRaster(path, size=3, scale=2, offset=7)))
+    assert found[WIDTH + 1, 0].tolist() == [[0, 11, 13], [25, 27, 29], [41, 43, 45]]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"scale": [1, 2, 3]}, r"scale of source 's' must be .* broadcast against \(2,\); got \[1, 2, 3\]"),
+        ({"scale": "none"}, "scale of source 's' must be a number"),
+        ({"offset": np.nan}, "offset of source 's' must be finite"),
+    ],
+)
+def test_scale_and_offset_must_be_numbers(tmp_path, options, words):
+    with pytest.raises(ValueError, match=words):
+        all_of(VectorRaster(write(tmp_path / "v.tif", coded(2, 4, 4)), **options))
+
+
+def test_two_series_have_their_own_calendars(tmp_path):
+    codes = np.full((2, HEIGHT, WIDTH), 4, "u1")
+    codes[0] = 9
+    one = SeriesRaster(RasterArray(values(), PLACE, CRS), n_bands=2, dates=DATES)
+    radar = RasterArray(values(2, 1), PLACE, CRS)
+    other = SeriesRaster(radar, dates=["2017-01-01", "2017-01-07"], mask=RasterArray(codes, PLACE, CRS))
+    X = Scene({"s2": one, "s1": other}, grid="s2").read(Window(0, 0, WIDTH, HEIGHT))
+    np.testing.assert_array_equal(X["s2"], expected(values()))
+    np.testing.assert_array_equal(X["s1"], expected(values(2, 1)[[1, 1]]))
