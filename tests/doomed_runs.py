@@ -217,6 +217,7 @@ class Trials:
     def go(self, n_kills):
         while self.kinds.total() < n_kills:
             self.one_map(n_kills)
+            (self.folder / "so_far.json").write_text(json.dumps([self.kinds, self.n_maps, self.wrong]))
         return {"kills": self.kinds, "maps": self.n_maps, "wrong": self.wrong}
 
     def one_map(self, n_kills):

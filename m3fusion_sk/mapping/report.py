@@ -54,8 +54,9 @@ def told_how_to_resume(folder, n_chunks, store):
         command = " ".join(map(shlex.quote, sys.orig_argv))
         script = getattr(sys.modules["__main__"], "__file__", None) is not None
         how = f"run the same command again:\n  {command}" if script else "make the same call again."
+        kept = f"{len(store.journal.read())} of {n_chunks} chunks are kept in {folder}"
         print(
-            f"\nStopped. {len(store.records)} of {n_chunks} chunks are kept in {folder}; to resume, {how}",
+            f"\nStopped. {kept}; to resume, {how}",
             file=sys.stderr,
             flush=True,
         )
