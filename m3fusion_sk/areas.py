@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from .metrics import check_labels, check_same_length, count_pairs
+from .metrics import check_labels, check_same_length, check_same_type, count_pairs
 
 __all__ = ["AreaEstimates", "estimate_areas", "reference_sample_size"]
 
@@ -107,6 +107,7 @@ def estimate_areas(reference, mapped, map_areas, *, level=0.95):
     reference, mapped = check_labels("reference", reference), check_labels("mapped", mapped)
     check_same_length(reference=reference, mapped=mapped)
     areas = _checked_areas(map_areas)
+    check_same_type(reference=reference, mapped=mapped, map_areas=areas.index)
     classes = areas.index.append(pd.Index(reference).unique().difference(areas.index))
     areas = areas.reindex(classes, fill_value=0.0)
     _check_areas_known(mapped, areas)

@@ -6,7 +6,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
-from .metrics import check_labels, check_same_length, check_weights
+from .metrics import check_labels, check_same_length, check_same_type, check_weights
 
 __all__ = ["CalibrationScores", "calibration_scores"]
 
@@ -149,6 +149,7 @@ def _codes(true, proba, classes):
             f"proba must lie between 0 and 1 and sum to 1 for each sample; got {proba.min()} to "
             f"{proba.max()}, sums from {sums.min()} to {sums.max()}."
         )
+    check_same_type(y_true=true, classes=classes)
     codes = classes.get_indexer(true)
     if (codes < 0).any():
         unknown = pd.Index(true[codes < 0]).unique().tolist()

@@ -77,6 +77,9 @@ def indices_by_source(indices, names, constants, catalogue):
     if by_source:
         check_chosen("indices", list(indices), names)
     common = INDICES if indices is None else indices
+    for part in indices.values() if by_source else [INDICES if indices is None else indices]:
+        if isinstance(part, str) or not np.iterable(part):
+            raise TypeError(f"indices must be a list, such as ['NDVI'], or a dict of lists; got {indices!r}.")
     wanted = indices if by_source else {name: list(common) for name in names}
     lacking = {
         (name, index): [p for p in needed(index, catalogue) if p not in names[name] and p not in constants]

@@ -46,7 +46,7 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     TypeError
         If the estimator has no attention.
     ValueError
-        If lengths differ, or the network has no series.
+        If lengths differ, `dates` are not those of its series, or the network has no series.
 
     See Also
     --------
@@ -71,10 +71,16 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     """
     network, X = _network(estimator, X, "attention")
     y = check_labels("y", network.predict(X) if y is None else y)
-    tables = {}
-    for name, weights in network.attention(X).items():
+    tables, dates = {}, dates or {}
+    attention = network.attention(X)
+    for name, weights in attention.items():
         check_same_length(y=y, X=weights)
-        columns = range(weights.shape[1]) if dates is None or name not in dates else list(dates[name])
+        columns = list(dates.get(name, range(weights.shape[1])))
+        if len(columns) != weights.shape[1] or not set(dates) <= set(attention):
+            raise ValueError(
+                f"dates must name the {weights.shape[1]} dates of {name!r}, and series among "
+                f"{list(attention)}; got {len(columns)} dates, and names for {list(dates)}."
+            )
         frame = pd.DataFrame(weights, columns=pd.Index(columns, name="date"))
         tables[name] = frame.groupby(pd.Index(y, name="class")).mean()
     if not tables:

@@ -183,6 +183,8 @@ class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classifier
             Without the package onnx, which the extra "onnx" brings.
         FileNotFoundError
             If the folder does not exist.
+        NotImplementedError
+            For sources or settings that have no writer yet: series of patches, and what is missing.
 
         Notes
         -----

@@ -183,13 +183,16 @@ def check_same_length(**arrays):
         raise ValueError(f"All must have one value for each sample; got {lengths} values.")
 
 
+def check_same_type(**arrays):
+    """Refuse labels as text beside labels as numbers, which would never agree."""
+    kinds = {name: "text" if isinstance(values[0], str) else "numbers" for name, values in arrays.items()}
+    if len(set(kinds.values())) > 1:
+        raise ValueError(f"{' and '.join(arrays)} must hold labels of one type; got {kinds}.")
+
+
 def _classes(true, predicted, labels):
     """All classes, as an index; checked to hold those that occur."""
-    kinds = {"text" if isinstance(values[0], str) else "number" for values in (true, predicted)}
-    if len(kinds) > 1:
-        raise ValueError(
-            f"y_true and y_pred must hold labels of one type; got {true.dtype} and {predicted.dtype}."
-        )
+    check_same_type(y_true=true, y_pred=predicted)
     occurring = pd.Index(true).union(pd.Index(predicted)).unique()
     if labels is None:
         return occurring.sort_values()

@@ -135,6 +135,12 @@ def test_the_sample_size_is_that_of_the_article():
         ({"map_areas": {"a": 1, "b": 1, "c": 1}}, ValueError, r"two samples or more; \['c'\] have fewer"),
         ({"reference": ["a"]}, ValueError, "one value for each sample"),
         ({"reference": ["a", None, "b", "b"]}, ValueError, "reference must have no missing values"),
+        (
+            {"reference": [1, 1, 2, 2]},
+            ValueError,
+            "must hold labels of one type; got {'reference': 'numbers'",
+        ),
+        ({"map_areas": {1: 1, 2: 2}}, ValueError, "'map_areas': 'numbers'"),
         ({"level": 95}, ValueError, "level must be a number between 0 and 1"),
     ],
 )

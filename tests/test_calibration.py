@@ -110,6 +110,7 @@ def test_calibration_takes_splits_by_object(overconfident):
         ({"classes": ["a", "b", "x"]}, r"classes must hold every class of y_true; \['c'\]"),
         ({"proba": np.full((3, 3), 0.5)}, "sum to 1 for each sample"),
         ({"proba": np.full((2, 3), 1 / 3)}, "one value for each sample"),
+        ({"y_true": [1, 2, 3]}, "y_true and classes must hold labels of one type"),
         ({"n_bins": 0}, "n_bins must be an integer from 1"),
         ({"y_true": ["a", None, "b"]}, "y_true must have no missing values"),
     ],

@@ -299,6 +299,13 @@ def test_wrong_backgrounds_and_too_many_sources_are_refused(study):
         source_contributions(network, many)
 
 
+@pytest.mark.parametrize("dates", [{"ts": ["2018-05-01"]}, {"s2": list("abcdef")}])
+def test_wrong_names_of_dates_are_refused(study, dates):
+    network, X, y, _ = study
+    with pytest.raises(ValueError, match="dates must name the 6 dates of 'ts', and series among"):
+        attention_by_class(network, X, y, dates=dates)
+
+
 def test_a_single_source_has_no_heads_to_compare():
     X, y = {"ts": np.random.default_rng(0).normal(size=(20, 3, 2))}, np.arange(20) % 2
     network = M3FusionClassifier(hidden_size=4, max_epochs=1, random_state=0).fit(X, y)

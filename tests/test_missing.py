@@ -210,6 +210,15 @@ def test_a_source_may_be_nan_or_not_there_at_all(dropping):
     np.testing.assert_array_equal(dropping.predict_proba(X.select(["ts"])), expected)
 
 
+def test_sources_of_integers_may_lack_for_all_samples_or_none():
+    X, y = make_samples(90)
+    X = X.replace(patch=(100 * X["patch"] + 1000).round().astype(np.uint16))
+    clf = M3FusionClassifier(**SMALL, missing_sources="drop").fit(X, y)
+    proba = clf.predict_proba({"patch": X["patch"]})
+    nowhere = X.replace(ts=np.full_like(X["ts"], np.nan))
+    np.testing.assert_array_equal(proba, clf.predict_proba(nowhere))
+
+
 def test_what_other_samples_lack_does_not_matter(dropping):
     X, _ = make_samples(30, seed=1)
     mixed = without(without(X, "patch", slice(0, 10)), "ts", slice(20, 30))

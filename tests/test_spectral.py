@@ -160,6 +160,8 @@ def test_another_catalogue_than_in_fit_is_refused(X, monkeypatch):
         ),
         ({"bands": {"spot": ["G", "R", "N"]}, "indices": {"ts": ["NDVI"]}}, ValueError, "indices must name"),
         ({"bands": {"spot": [None, None, "N"]}}, ValueError, "No source has the bands of any"),
+        ({"bands": {"ts": S2}, "indices": "NDVI"}, TypeError, "indices must be a list, such as"),
+        ({"bands": {"ts": S2}, "indices": {"ts": "NDVI"}}, TypeError, "or a dict of lists"),
         ({"bands": {"ts": S2}, "scale": 0}, ValueError, "scale must be a positive number"),
         ({"bands": {"ts": S2}, "constants": {"L": "x"}}, ValueError, "constants must hold numbers"),
     ],

@@ -101,8 +101,9 @@ class FusionNetwork(nn.Module):
             for name, spec in self.sources.items()
         }
 
-    def features(self, inputs):  # {name: (n, ...)} -> {name: (n, n_outputs)}
-        present = self.present(inputs) if self.may_lack_sources else {}
+    def features(self, inputs, present=None):  # {name: (n, ...)} -> {name: (n, n_outputs)}
+        if present is None:
+            present = self.present(inputs) if self.may_lack_sources else {}
         parts = zip(self.sources, self.scalers, self.encoders, self.paths, self.norms, strict=True)
         return {
             name: self._feature(name, inputs[name], present.get(name), *modules) for name, *modules in parts
@@ -125,11 +126,12 @@ class FusionNetwork(nn.Module):
         return some.new_zeros(len(x), some.shape[1]).index_copy(0, rows, some)
 
     def forward(self, inputs):  # {name: (n, ...)} -> (n, classes), {name: (n, classes)}
-        features = {name: self.dropout(feature) for name, feature in self.features(inputs).items()}
+        present = self.present(inputs) if self.may_lack_sources else {}
+        features = self.features(inputs, present)
+        features = {name: self.dropout(feature) for name, feature in features.items()}
         heads = zip(features.items(), self.auxiliary_heads, strict=False)  # a single source has none
         auxiliary = {name: head(feature) for (name, feature), head in heads}
-        if self.may_lack_sources:
-            present = self.present(inputs)
+        if present:
             kept = self.source_dropout(torch.stack(list(present.values()), dim=1))
             features = {n: f * kept[:, i : i + 1] for i, (n, f) in enumerate(features.items())}
             auxiliary = {n: z.masked_fill(~present[n][:, None], torch.nan) for n, z in auxiliary.items()}
