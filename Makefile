@@ -6,7 +6,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 OLDEST := .venv-oldest
 MEETING_SKLEARN := sklearn_checks calls groups search progress continuing classifier persistence onnx_export \
-	multisource rows validation preprocessing gapfiller baseline model_selection metrics
+	multisource rows validation preprocessing gapfiller baseline model_selection metrics missing patchseries
 
 .PHONY: help demo test test-oldest soak lint format readme clean
 

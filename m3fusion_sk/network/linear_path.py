@@ -27,8 +27,9 @@ class LinearPath(nn.Module):
         self.pool = pooling(spec) if isinstance(spec, PatchSpec) else nn.Identity()
         size = self.flatten(torch.zeros(1, *spec.shape)).shape[1] if n_components else 0
         self.n_outputs = min(n_components, size)
-        self.register_buffer("center", torch.zeros(size))
-        self.register_buffer("projection", torch.zeros(size, self.n_outputs))
+        used = self.n_outputs > 0  # the oldest safetensors cannot hold empty tensors
+        self.register_buffer("center", torch.zeros(size), persistent=used)
+        self.register_buffer("projection", torch.zeros(size, self.n_outputs), persistent=used)
 
     def flatten(self, x):  # (n, dates, bands) or (n, bands, height, width) -> (n, size)
         return self.pool(x).flatten(1)
