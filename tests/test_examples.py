@@ -59,6 +59,12 @@ def test_many_sensors_fits_searches_and_maps_five_sources(tmp_path):
     assert codes.shape == (60, 60) and (codes > 0).all() and len(np.unique(codes)) > 1
 
 
+def test_dask_cluster_searches_and_writes_a_map(tmp_path):
+    out = run("dask_cluster.py", "out", 60, 3, 1, cwd=tmp_path)
+    assert out.index("{'alpha': 0.1}") < out.index("{'alpha': 0.3}") < out.index("wrote out/map.tif")
+    assert (tmp_path / "out" / "map.tif").stat().st_size > 500
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda p: p.stem)
 def test_examples_are_short_and_open_with_why(path):
     lines = path.read_text().splitlines()

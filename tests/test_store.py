@@ -69,6 +69,16 @@ def test_a_map_that_lacks_one_of_its_layers_is_not_finished(scene, tmp_path):
     assert (tmp_path / "map_entropy.tif").exists()
 
 
+def test_a_finished_map_leaves_the_chunks_of_another_run_alone(scene, tmp_path):
+    path = ChunkedPredictor(CodeReader(), 5).predict(scene, tmp_path / "map.tif")
+    with pytest.raises(RuntimeError, match="stopped"):
+        ChunkedPredictor(CodeReader(stop_after=4), 3).predict(scene, path, overwrite=True)
+    ChunkedPredictor(CodeReader(), 5).predict(scene, path)
+    estimator = CodeReader()
+    ChunkedPredictor(estimator, 3).predict(scene, path, overwrite=True)
+    assert estimator.n_calls == 29 - 4
+
+
 def test_a_run_with_another_key_is_refused_and_can_be_dropped(scene, tmp_path):
     path = tmp_path / "map.tif"
     stop_after(scene, path, 7)

@@ -1,6 +1,7 @@
 """Arrays in place of raster files: numpy, memmap, zarr, xarray."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from .grid import Grid
 
 __all__ = ["ArrayFile", "RasterArray", "is_array"]
 
-_ROWS_AT_ONCE = 256  # that are hashed
+_BYTES_AT_ONCE = 2**26  # that are hashed
 _REGULAR = 1e-3  # of a pixel: how far coordinates may lie from equal steps
 
 
@@ -99,8 +100,10 @@ class ArrayFile:
     def facts(self):
         """What a run's key holds: the values themselves, and what they mean."""
         digest = hashlib.sha256()
-        for row in range(0, self.grid.height, _ROWS_AT_ONCE):
-            block = np.asarray(self.values[..., row : row + _ROWS_AT_ONCE, :])
+        row_bytes = self.dtype.itemsize * math.prod(map(int, self.values.shape)) // self.grid.height
+        step = max(1, _BYTES_AT_ONCE // row_bytes)
+        for row in range(0, self.grid.height, step):
+            block = np.asarray(self.values[..., row : row + step, :])
             digest.update(np.ascontiguousarray(block).data)
         shape = list(map(int, self.values.shape))
         return [list(self.bands), self.dtype.str, list(map(str, self.nodata)), shape, digest.hexdigest()]

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
@@ -14,7 +14,7 @@ from .errors import MapBusy, MapNotWritten, RunMismatch
 from .files import stamps
 from .quicklook import write_quicklook
 from .report import Progress, make_report, told_how_to_resume
-from .store import ChunkStore
+from .store import ChunkStore, remove_leftovers
 from .workers import on_cluster, one_by_one, with_processes
 
 __all__ = ["Run", "beside", "locked"]
@@ -39,7 +39,8 @@ def locked(path):
             f"Another run is writing {path} ({_owner(name)}). Wait for it, or choose another name."
         ) from None
     try:
-        name.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        with suppress(OSError):  # a full disk is met later, where it matters
+            name.write_text(f"process {os.getpid()} on {socket.gethostname()}")
         yield
     finally:
         name.unlink(missing_ok=True)
@@ -73,8 +74,8 @@ class Run:
         """Whether the map is there, with all its layers, by a run with the same key."""
         paths = [layer.path(self.path) for layer in self.job.layers]
         finished = all(path.is_file() and key_of(path) == self.key.digest for path in paths)
-        if finished and self.folder.is_dir():  # stopped just before it was removed
-            ChunkStore.open(self.folder, self.key, overwrite=True).remove()
+        if finished:
+            remove_leftovers(self.folder, self.key)
         return finished
 
     def check_free(self):

@@ -12,7 +12,7 @@ from ..wholefile import whole_file
 from .errors import MapNotWritten, RunMismatch
 from .journal import Journal
 
-__all__ = ["ChunkStore", "write_chunk"]
+__all__ = ["ChunkStore", "remove_leftovers", "write_chunk"]
 
 _RUN, _JOURNAL, _CHUNKS = "run.json", "journal.jsonl", "chunks"
 
@@ -99,7 +99,9 @@ class ChunkStore:
         return content if hashlib.sha256(content).hexdigest() == record["sha256"] else None
 
     def remove(self):
-        """Forget the run: its map is complete."""
+        """Forget the run: its map is complete. What says whose run it was goes last."""
+        shutil.rmtree(self.chunks)
+        self.journal.path.unlink(missing_ok=True)
         shutil.rmtree(self.folder)
 
 
@@ -118,6 +120,12 @@ def write_chunk(folder, chunk, arrays):
     with whole_file(folder / _CHUNKS / name) as file:
         file.write(content)
     return {"chunk": chunk, "file": name, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def remove_leftovers(folder, key):
+    """Remove what a finished run with this key left when it was stopped while removing it."""
+    if _read_run(folder).get("key") == key.digest:
+        shutil.rmtree(folder)
 
 
 def _read_run(folder):
