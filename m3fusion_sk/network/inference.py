@@ -25,18 +25,29 @@ def run(network, X, compute, batch_size=BATCH_SIZE):
     array of shape (n_samples, ...), or dict of arrays
     """
     device = next(network.parameters()).device
+    results = None
     with torch.inference_mode():
-        parts = []
         for start in range(0, len(X), batch_size):
             inputs = gather_tensors(X, slice(start, start + batch_size))
-            parts.append(compute(network, {name: x.to(device) for name, x in inputs.items()}))
-        return _concatenate(parts)
+            part = compute(network, {name: x.to(device) for name, x in inputs.items()})
+            results = _room(part, len(X)) if results is None else results
+            _put(part, results, start)
+    return results
 
 
-def _concatenate(parts):
-    if isinstance(parts[0], dict):
-        return {name: _concatenate([part[name] for part in parts]) for name in parts[0]}
-    return np.concatenate([part.cpu().numpy() for part in parts])
+def _room(part, n_samples):
+    """Arrays for all samples, made once: parts kept between the batches would scatter the heap."""
+    if isinstance(part, dict):
+        return {name: _room(values, n_samples) for name, values in part.items()}
+    return np.empty((n_samples, *part.shape[1:]), part[:0].cpu().numpy().dtype)
+
+
+def _put(part, results, start):
+    if isinstance(part, dict):
+        for name, values in part.items():
+            _put(values, results[name], start)
+    else:
+        results[start : start + len(part)] = part.cpu().numpy()
 
 
 def proba(network, inputs):

@@ -46,7 +46,7 @@ def fit_scaler(X, name, normalize, weights):
 def band_blocks(X, name, weights):
     """Blocks of a source as (values (n, positions, bands) in float64, weights (n,)), a few rows at a time."""
     spec = X.specs[name]
-    for rows in row_blocks(len(X), spec.size):
+    for rows in row_blocks(len(X), spec.size, values_at_once=2**18):  # some copies of each stay small
         block = np.moveaxis(X.gather(name, rows).astype(np.float64), 1 + spec.band_axis, -1)
         yield block.reshape(len(block), -1, spec.n_channels), weights[rows]
 
