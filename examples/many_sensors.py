@@ -49,7 +49,7 @@ def make_sources(folder, made, n_s1_dates):
         fine = write(folder / "s2_10m.tif", cube[:, FINE].reshape(-1, *s2.shape), s2, 1)
         coarse = halved(cube[:, COARSE].reshape(-1, *s2.shape).astype(float)).round().astype(np.uint16)
         coarse = write(folder / "s2_20m.tif", coarse, s2, 2)
-        level = rng.uniform(-18, -6, (2 * n_s1_dates, codes.max() + 1))[:, codes]  # VV and VH in dB by class
+        level = rng.normal(-12, 0.4, (2 * n_s1_dates, codes.max() + 1))[:, codes]  # VV and VH in dB by class
         speckle = 10 * np.log10(rng.gamma(4, 1 / 4, (len(level), *[n // 2 for n in codes.shape])))
         s1 = write(folder / "s1.tif", (halved(level) + speckle).astype(np.float32), s2, 2)
         rows, cols = np.indices(codes.shape) / 40
