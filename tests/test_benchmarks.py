@@ -20,6 +20,15 @@ needs_data = pytest.mark.skipif(
 )
 
 
+def test_a_virtual_scene_is_mapped_and_its_memory_told(tmp_path):
+    for name in ("map_speed.py",):
+        (tmp_path / name).write_text((BENCHMARKS / name).read_text())
+    command = [sys.executable, "map_speed.py", "memory", "--megapixels", "0.002"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert "| 47x42 | 0." in result.stdout
+    assert (tmp_path / "output" / "virtual_47x42.tif").exists()
+
+
 @pytest.fixture(scope="module")
 def datasets():
     sys.path.insert(0, str(BENCHMARKS))
