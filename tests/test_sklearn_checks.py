@@ -7,8 +7,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from m3fusion_sk import GapFiller, M3FusionClassifier, SelectSources, StackedFeatures, stacked_forest
 
-EXACT = {"dtype": "float64", "dropout": 0.0, "early_stopping": False, "batch_size": 512}
-STOCHASTIC = {"dropout": 0.4, "early_stopping": True, "batch_size": 16}
+EXACT = {"dtype": "float64", "dropout": 0.0, "early_stopping": False, "batch_size": 512, "max_epochs": 40}
+STOCHASTIC = {"dropout": 0.4, "early_stopping": True, "batch_size": 16, "max_epochs": 40}
 STEPS = [
     StackedFeatures(),
     StackedFeatures(patch="statistics"),
