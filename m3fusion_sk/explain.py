@@ -8,7 +8,7 @@ from sklearn.pipeline import Pipeline
 
 from .contributions import SourceContributions, source_contributions
 from .importance import grouped_importance
-from .metrics import check_labels, check_same_length
+from .metrics import check_labels, check_same_length, check_same_type
 
 __all__ = [
     "HeadComparison",
@@ -39,7 +39,8 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     Returns
     -------
     dict of str to pandas.DataFrame
-        For each series a table of classes (rows) and dates (columns); each row sums to 1.
+        For each series a table of classes (rows) and dates (columns); each row sums to 1. Samples that
+        lack a series are left out of its table.
 
     Raises
     ------
@@ -71,6 +72,7 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     """
     network, X = _network(estimator, X, "attention")
     y = check_labels("y", network.predict(X) if y is None else y)
+    check_same_type(y=y, classes=network.classes_)
     tables, dates = {}, dates or {}
     attention = network.attention(X)
     for name, weights in attention.items():
@@ -82,7 +84,8 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
                 f"{list(attention)}; got {len(columns)} dates, and names for {list(dates)}."
             )
         frame = pd.DataFrame(weights, columns=pd.Index(columns, name="date"))
-        tables[name] = frame.groupby(pd.Index(y, name="class")).mean()
+        has = weights.any(axis=1)  # samples without this series have no weights to average
+        tables[name] = frame[has].groupby(pd.Index(y[has], name="class")).mean()
     if not tables:
         raise ValueError(f"attention_by_class needs a series; the network has {network.sources_}.")
     return tables
@@ -157,6 +160,7 @@ def compare_heads(estimator, X, y):
     """
     network, X = _network(estimator, X, "predict_proba_by_source")
     y = check_labels("y", y)
+    check_same_type(y=y, classes=network.classes_)
     by_source = network.predict_proba_by_source(X)
     if len(by_source) < 2:
         raise ValueError(f"compare_heads needs two sources or more; the network has {list(by_source)}.")

@@ -158,12 +158,19 @@ def check_labels(name, values):
     values = np.asarray(values)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"{name} must have shape (n_samples,), with a sample at least; got {values.shape}.")
-    missing = pd.isna(values).sum()
+    missing = (pd.isna(values) | _is_blank(values)).sum()
     if missing:
         raise ValueError(
-            f"{name} must have no missing values; got {missing} NaN or None. Drop these samples."
+            f"{name} must have no missing values; got {missing} NaN, None or empty text. Drop these samples."
         )
     return values
+
+
+def _is_blank(values):
+    """True for text without a letter, as fields that nobody has filled in are read."""
+    if values.dtype.kind not in "OUT":
+        return np.zeros(len(values), bool)
+    return np.array([isinstance(value, str) and not value.strip() for value in values])
 
 
 def check_weights(sample_weight, n_samples):

@@ -314,3 +314,23 @@ def test_a_single_source_has_no_heads_to_compare():
     vector = M3FusionClassifier(max_epochs=1, random_state=0).fit(np.ones((20, 2)), y)
     with pytest.raises(ValueError, match="attention_by_class needs a series"):
         attention_by_class(vector, np.ones((20, 2)), y)
+
+
+def test_attention_leaves_out_samples_without_the_series():
+    X, y, *_ = make_samples(80)
+    ts = np.asarray(X["ts"]).copy()
+    ts[::3] = np.nan
+    gappy = MultiSource(ts=ts, patch=np.asarray(X["patch"]))
+    settings = {"hidden_size": 4, "n_filters": 2, "max_epochs": 2, "missing_sources": "drop"}
+    network = M3FusionClassifier(**settings, random_state=0).fit(gappy, y)
+    table = attention_by_class(network, gappy, y)["ts"]
+    np.testing.assert_allclose(table.sum(axis=1), 1, rtol=1e-5)
+    whole = np.arange(80) % 3 > 0
+    pd.testing.assert_frame_equal(table, attention_by_class(network, gappy[whole], y[whole])["ts"])
+
+
+@pytest.mark.parametrize("ask", [attention_by_class, compare_heads])
+def test_labels_of_another_type_than_the_classes_are_refused(study, ask):
+    network, X, y, _ = study
+    with pytest.raises(ValueError, match="y and classes must hold labels of one type"):
+        ask(network, X, np.arange(len(y)))

@@ -18,7 +18,8 @@ from m3fusion_sk.mapping import ChunkedPredictor, Scene, SeriesRaster, VectorRas
 
 N_MUTANTS = 200 if os.environ.get("M3FUSION_SOAK") else 20
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which jobs in the background ignore
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from test_predictor import CodeReader, write_scene

@@ -116,7 +116,7 @@ def test_scores_cannot_be_replaced():
         ({"sample_weight": [1, np.nan, 1]}, "finite values"),
         ({"y_true": [], "y_pred": []}, "y_true must have shape .* with a sample at least"),
         ({"y_pred": [[1], [2], [2]]}, r"y_pred must have shape \(n_samples,\).*got \(3, 1\)"),
-        ({"y_true": [1, np.nan, 2]}, "y_true must have no missing values; got 1 NaN or None"),
+        ({"y_true": [1, np.nan, 2]}, "y_true must have no missing values; got 1 NaN, None or empty text"),
         ({"groups": [1, None, 2]}, "groups must have no missing values"),
         ({"labels": [1, 3]}, r"labels must hold every class that occurs.*without \[2\]"),
         ({"labels": [1, 2, 2]}, "each once"),
@@ -126,3 +126,11 @@ def test_scores_cannot_be_replaced():
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         land_cover_scores(**{"y_true": [1, 1, 2], "y_pred": [1, 2, 2], **arguments})
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+@pytest.mark.parametrize("dtype", [object, str])
+def test_labels_that_nobody_has_given_are_missing(blank, dtype):
+    true = np.array(["forest", blank, "water", "forest"], dtype=dtype)
+    with pytest.raises(ValueError, match="y_true must have no missing values; got 1 NaN, None or empty text"):
+        land_cover_scores(true, ["forest"] * 4)

@@ -61,6 +61,28 @@ def test_a_low_concentration_leaves_samples_almost_whole(batch):
     assert np.median(distances) < 1e-6
 
 
+def test_what_one_of_a_pair_lacks_comes_from_the_other():
+    torch.manual_seed(0)
+    whole = torch.arange(12.0)[:, None, None].expand(12, 4, 2).clone()
+    gappy = whole.clone()
+    gappy[::2, 1:3] = float("nan")  # every other sample lacks two dates
+    gappy[3] = float("nan")  # one lacks the source
+    targets = (torch.arange(12) % 3, torch.ones(12))
+    torch.manual_seed(5)
+    expected = mix({"ts": whole}, targets, 0.4, 3)[0]["ts"]
+    torch.manual_seed(5)
+    mixed = mix({"ts": gappy}, targets, 0.4, 3)[0]["ts"]
+    torch.manual_seed(5)
+    torch.distributions.Beta(*torch.tensor([0.4, 0.4], dtype=torch.float64)).sample()
+    partner = torch.randperm(12)
+    both = gappy.isnan() & gappy[partner].isnan()
+    neither = ~gappy.isnan() & ~gappy[partner].isnan()
+    torch.testing.assert_close(mixed.isnan(), both)
+    torch.testing.assert_close(mixed[neither], expected[neither])
+    alone = gappy.isnan() & ~both
+    torch.testing.assert_close(mixed[alone], whole[partner][alone])
+
+
 def make_samples(n=48):
     rng = np.random.default_rng(0)
     y = np.array(["a", "b"])[np.arange(n) % 2]

@@ -10,7 +10,7 @@ def mix(inputs, targets, concentration, n_classes):
     Parameters
     ----------
     inputs : dict of str to tensor of shape (n, ...)
-        Of any number type.
+        Of any number type; NaN where a sample lacks a date or a source.
     targets : (tensor of shape (n,), tensor of shape (n,))
         Class codes and weights; the weights' number type becomes that of the values.
     concentration : float
@@ -37,7 +37,11 @@ def mix(inputs, targets, concentration, n_classes):
     def between(values):
         return torch.lerp(values[partner], values, share)
 
+    def observed(values):  # what one of a pair lacks is taken whole from the other
+        mixed = between(values)
+        return torch.where(mixed.isnan(), torch.where(values.isnan(), values[partner], values), mixed)
+
     by_class = between(one_hot(codes, n_classes) * weights[:, None])
     weights = between(weights)
-    mixed = {name: between(x.to(weights.dtype)) for name, x in inputs.items()}
+    mixed = {name: observed(x.to(weights.dtype)) for name, x in inputs.items()}
     return mixed, (by_class / weights[:, None], weights)
