@@ -65,9 +65,9 @@ def fit_for(seconds, network, X, y):
     return network.set_params(max_epochs=epochs).fit(X, y), {"max_epochs": epochs}
 
 
-def run(data, model, fold, seed, budget):
-    """One row: scores on the test objects of a fold, and class probabilities or None."""
-    train, test = list(data.cv.split(data.X, data.y, data.groups))[fold]
+def run(data, sides, model, seed, budget):
+    """One row: scores on the test side of a fold, and class probabilities or None."""
+    train, test = sides
     start, before = time.perf_counter(), peak_megabytes()
     fitted, chosen = fit(model, data.X[train], data.y[train], data.groups[train], seed, budget)
     middle = time.perf_counter()
@@ -104,36 +104,51 @@ class Study:
         self.name, self.folder = name, output / name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data = DATASETS[name](SPLITS)
+        self.folds = list(self.data.cv.split(self.data.X, self.data.y, self.data.groups))
 
     def __call__(self, task):
         _, fold, model, seed = task
-        row, proba = run(self.data, model, fold, seed, self.budget(fold) if model == PAPER else None)
-        stem = self.folder / stem_of(task)
+        budget = self.budget(fold) if model == PAPER else None
+        row, proba = run(self.data, self.folds[fold], model, seed, budget)
         if proba is not None:
-            np.save(stem.with_suffix(".npy"), proba)
-        task = dict(zip(("data", "fold", "model", "seed"), task, strict=True))
-        stem.with_suffix(".json").write_text(json.dumps({**task, **row}))
-        return {**task, **row}
+            np.save(self.path(task, ".npy"), proba)
+        return self.keep(task, row)
+
+    def path(self, task, suffix):
+        return self.folder / f"{stem_of(task)}{suffix}"
+
+    def keep(self, task, row):
+        """Write the row of a task down."""
+        row = {**dict(zip(("data", "fold", "model", "seed"), task, strict=True)), **row}
+        self.path(task, ".json").write_text(json.dumps(row))
+        return row
+
+    def ours(self, fold):
+        """The tasks of our defaults on a fold."""
+        return [(self.name, fold, OURS, seed) for seed in SEEDS]
 
     def budget(self, fold):
         """Seconds that our defaults took on this fold, which the paper's recipe gets too."""
-        rows = [self.folder / f"{stem_of((self.name, fold, OURS, seed))}.json" for seed in SEEDS]
-        return float(np.mean([json.loads(path.read_text())["fit_seconds"] for path in rows]))
+        return float(self.rows_of_ours(fold)["fit_seconds"].mean())
+
+    def rows_of_ours(self, fold):
+        texts = [self.path(task, ".json").read_text() for task in self.ours(fold)]
+        return pd.DataFrame([json.loads(text) for text in texts])
 
     def average(self, fold):
-        """The row of the seeds' mean probabilities."""
-        train, test = list(self.data.cv.split(self.data.X, self.data.y, self.data.groups))[fold]
-        stems = [self.folder / stem_of((self.name, fold, OURS, seed)) for seed in SEEDS]
-        classes = np.unique(self.data.y[train])
-        proba = np.mean([np.load(stem.with_suffix(".npy")) for stem in stems], axis=0)
-        rows = pd.DataFrame([json.loads(stem.with_suffix(".json").read_text()) for stem in stems])
-        task = (self.name, fold, AVERAGED, 0)
-        return {
-            **dict(zip(("data", "fold", "model", "seed"), task, strict=True)),
-            **scores_of(self.data, test, classes[proba.argmax(axis=1)]),
+        """The row of the seeds' mean probabilities, once all of them are there."""
+        paths = [self.path(task, ".npy") for task in self.ours(fold)]
+        if not all(path.exists() for path in paths):
+            return
+        train, test = self.folds[fold]
+        proba = np.mean([np.load(path) for path in paths], axis=0)
+        rows = self.rows_of_ours(fold)
+        row = {
+            **scores_of(self.data, test, np.unique(self.data.y[train])[proba.argmax(axis=1)]),
             **rows[["fit_seconds", "predict_seconds"]].sum().to_dict(),
             **rows[["megabytes", "n_train", "n_test"]].max().to_dict(),
         }
+        self.keep((self.name, fold, AVERAGED, 0), row)
 
 
 def stem_of(task):
@@ -154,11 +169,8 @@ def study(name, todo, jobs, output):
                     f"({row['fit_seconds']:.0f} s, {row['chosen']})",
                     flush=True,
                 )
-    done = [t for t in tasks([name], [OURS]) if (work.folder / f"{stem_of(t)}.npy").exists()]
     for fold in range(SPLITS):
-        if sum(task[1] == fold for task in done) == len(SEEDS):
-            path = work.folder / f"{stem_of((name, fold, AVERAGED, 0))}.json"
-            path.write_text(json.dumps(work.average(fold)))
+        work.average(fold)
 
 
 def rows_in(output):

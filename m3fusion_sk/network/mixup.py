@@ -43,5 +43,8 @@ def mix(inputs, targets, concentration, n_classes):
 
     by_class = between(one_hot(codes, n_classes) * weights[:, None])
     weights = between(weights)
-    mixed = {name: observed(x.to(weights.dtype)) for name, x in inputs.items()}
+    mixed = {
+        name: (observed if x.is_floating_point() else between)(x.to(weights.dtype))  # integers lack nothing
+        for name, x in inputs.items()
+    }
     return mixed, (by_class / weights[:, None], weights)
