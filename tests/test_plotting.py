@@ -13,28 +13,41 @@ from m3fusion_sk import land_cover_scores
 from m3fusion_sk.calibration import calibration_scores
 from m3fusion_sk.explain import HeadComparison, SourceContributions
 from m3fusion_sk.plotting import (
+    add_zones,
+    densest_zone,
     plot_attention,
     plot_class_map,
     plot_confusion,
     plot_contributions,
     plot_heads,
     plot_importance,
+    plot_learning_curve,
+    plot_map_pair,
+    plot_per_class,
     plot_reliability,
+    plot_time_accuracy,
+    plot_where_right,
 )
+from m3fusion_sk.plotting.style import COLORS, scale_bar
 
-COLORS = {1: (255, 0, 0, 255), 2: (0, 0, 255, 255)}
+COLORS_OF_MAP = {1: (255, 0, 0, 255), 2: (0, 0, 255, 255)}
+
+
+def write_map(path, codes, names='{"1": "forest", "2": "water"}', crs="EPSG:32740", pixel=10):
+    corner = (320000, 7690000) if crs == "EPSG:32740" else (10, 60)
+    transform = rasterio.Affine(pixel, 0, corner[0], 0, -pixel, corner[1])
+    codes = np.asarray(codes, "u1")
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "nodata": 0, "transform": transform}
+    with rasterio.open(path, "w", crs=crs, height=codes.shape[0], width=codes.shape[1], **profile) as file:
+        file.write(codes, 1)
+        file.write_colormap(1, COLORS_OF_MAP)
+        file.update_tags(CLASS_NAMES=names)
+    return path
 
 
 @pytest.fixture
 def class_map(tmp_path):
-    path = tmp_path / "map.tif"
-    transform = rasterio.Affine(10, 0, 320000, 0, -10, 7690000)
-    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "height": 3, "width": 4, "nodata": 0}
-    with rasterio.open(path, "w", crs="EPSG:32740", transform=transform, **profile) as file:
-        file.write(np.array([[1, 1, 2, 2], [1, 0, 0, 2], [1, 1, 2, 2]], "u1"), 1)
-        file.write_colormap(1, COLORS)
-        file.update_tags(CLASS_NAMES='{"1": "forest", "2": "water"}')
-    return path
+    return write_map(tmp_path / "map.tif", [[1, 1, 2, 2], [1, 0, 0, 2], [1, 1, 2, 2]])
 
 
 @pytest.fixture(autouse=True)
@@ -126,3 +139,143 @@ def test_heads_and_contributions_are_drawn_by_class():
     ax = plot_contributions(SourceContributions(np.array(["a", "b"]), parts, pd.Series([0.5, 0.5])))
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], [0.75, 0.5, 0.25, 0.5])
     np.testing.assert_allclose([bar.get_x() for bar in ax.patches], [0, 0, 0.75, 0.5])
+
+
+def texts(things):
+    return [thing.get_text() for thing in things]
+
+
+@pytest.mark.parametrize("width", [0.03, 7, 199, 2600, 12_345, 3e6])
+def test_a_scale_bar_is_round_and_about_a_quarter_of_the_map(width):
+    length, label = scale_bar(width)
+    assert width / 10 <= length <= width / 4 + 1e-9
+    assert f"{length:e}"[0] in "125" and label.endswith(" km" if length >= 1000 else " m")
+
+
+def test_the_scale_bar_has_its_length_on_the_ground(class_map):
+    (start, stop), _ = plot_class_map(class_map).lines[-1].get_data()
+    assert stop - start == pytest.approx(10)  # of 40 m
+    assert "10 m" in texts(plot_class_map(class_map).texts)
+
+
+def test_degrees_are_shorter_in_the_north_and_pixels_have_no_length(tmp_path):
+    codes = np.ones((10, 20))
+    ax = plot_class_map(write_map(tmp_path / "north.tif", codes, crs="EPSG:4326", pixel=0.001))
+    (start, stop), _ = ax.lines[-1].get_data()
+    assert (stop - start) * 111_320 * np.cos(np.radians(59.995)) == pytest.approx(200)
+    assert ax.get_xlabel() == "x (degree)" and "200 m" in texts(ax.texts)
+    ax = plot_class_map(write_map(tmp_path / "plain.tif", codes, crs=None))
+    assert not ax.lines and not ax.texts and ax.get_xlabel() == "x (pixel)"
+
+
+def test_bounds_show_the_pixels_that_they_touch(class_map):
+    ax = plot_class_map(class_map, bounds=(320015, 7689982, 320030, 7700000))
+    assert ax.images[0].get_array().shape == (2, 2, 3)
+    assert ax.images[0].get_extent() == [320010, 320030, 7689980, 7690000]
+    with pytest.raises(ValueError, match="bounds must be"):
+        plot_class_map(class_map, bounds=(0, 0, 10, 10))
+
+
+def test_a_pair_of_maps_has_one_legend_of_all_classes(class_map, tmp_path):
+    other = write_map(tmp_path / "other.tif", [[1, 2]], names='{"1": "forest", "2": "rocks"}')
+    left, right = plot_map_pair(class_map, other, titles=("network", "forest"))
+    assert left.get_legend() is None and texts(right.get_legend().get_texts()) == ["forest", "water", "rocks"]
+    _, axes = pyplot.subplots(1, 2)
+    assert plot_map_pair(class_map, class_map, axes=axes) == tuple(axes)
+
+
+def test_where_one_map_is_right_is_told_by_class_names_of_known_pixels(tmp_path):
+    truth = write_map(tmp_path / "truth.tif", [[1, 1, 1, 1], [2, 2, 0, 2]])
+    first = write_map(tmp_path / "first.tif", [[1, 1, 2, 2], [2, 1, 1, 0]])
+    swapped = '{"2": "forest", "1": "water"}'
+    second = write_map(tmp_path / "second.tif", [[2, 1, 2, 1], [1, 1, 1, 1]], names=swapped)
+    ax = plot_where_right(truth, first, second, names=("network", "rf"))
+    image = ax.images[0].get_array()
+    both, one, two, none = (matplotlib.colors.to_rgb(c) for c in ("#E6E6E6", COLORS[0], COLORS[1], "black"))
+    white = (1, 1, 1)
+    expected = [[both, one, two, none], [both, two, white, white]]
+    np.testing.assert_allclose(image, expected)
+    assert texts(ax.get_legend().get_texts()) == [
+        "both right (33.3 %)", "only network (16.7 %)", "only rf (33.3 %)", "neither (16.7 %)"
+    ]  # fmt: skip
+    zone = plot_where_right(truth, first, second, bounds=(320000, 7689990, 320020, 7690000))
+    assert texts(zone.get_legend().get_texts())[0] == "both right (50.0 %)"
+
+
+def test_maps_of_other_grids_are_not_compared_pixel_by_pixel(class_map, tmp_path):
+    other = write_map(tmp_path / "other.tif", np.ones((3, 5)))
+    with pytest.raises(ValueError, match=r"same grid; .*map\.tif has 3x4 pixels .*other\.tif has 3x5 pixels"):
+        plot_where_right(class_map, class_map, other)
+
+
+def test_zones_are_marked_where_most_of_it_is(tmp_path):
+    codes = np.ones((6, 8))
+    codes[1:3, 4:6] = 2
+    path = write_map(tmp_path / "zones.tif", codes)
+    zone = densest_zone(path, lambda values: values[0] == 2, 2)
+    assert zone == (320040, 7689970, 320060, 7689990)
+    ax = add_zones(plot_class_map(path), {"wet": zone})
+    assert ax.patches[-1].get_bbox().bounds == (320040, 7689970, 20, 20) and texts(ax.texts)[-1] == "wet"
+    with pytest.raises(ValueError, match="size must be an integer from 1 to 6"):
+        densest_zone(path, lambda values: values[0] == 2, 7)
+
+
+def test_classes_are_compared_with_the_difference_of_two_models():
+    y = ["a", "a", "b", "c"]
+    scores = {"net": land_cover_scores(y, y), "rf": land_cover_scores(y, ["a", "b", "b", "c"])}
+    ax = plot_per_class(scores, score="recall", title="recall")
+    assert texts(ax.texts) == ["net - rf", "+0.50", "0.00", "0.00"]
+    assert texts(ax.get_yticklabels()) == ["a", "b", "c"]
+    np.testing.assert_allclose(ax.collections[2].get_offsets()[:, 0], [0.5, 1, 1])
+    assert not plot_per_class({"net": scores["net"]}).texts
+    means = {name: part.per_class.add(0) for name, part in scores.items()}
+    assert texts(plot_per_class(means).texts)[0] == "net - rf"
+    with pytest.raises(ValueError, match="scores must be of the same classes"):
+        plot_per_class({"net": scores["net"], "rf": land_cover_scores(["a"], ["a"])})
+    with pytest.raises(ValueError, match="one model or more"):
+        plot_per_class({})
+
+
+@pytest.fixture
+def fits():
+    rng = np.random.default_rng(0)
+    rows = [(m, n, s) for m in ("network", "forest", "SVM") for n in (5, 20, 80) for s in rng.random(4)]
+    table = pd.DataFrame(rows, columns=["model", "n_objects", "accuracy"])
+    return table.assign(fit_seconds=table["n_objects"] * 2.0)
+
+
+def test_a_learning_curve_has_means_and_bands_of_one_deviation(fits):
+    ax = plot_learning_curve(fits)
+    assert texts(ax.get_legend().get_texts()) == ["network", "forest", "SVM"]
+    first = fits[(fits["model"] == "network") & (fits["n_objects"] == 20)]["accuracy"]
+    assert ax.lines[0].get_ydata()[1] == pytest.approx(first.mean())
+    band = ax.collections[0].get_paths()[0].vertices
+    heights = band[np.isclose(band[:, 0], 20), 1]
+    assert heights.max() == pytest.approx(first.mean() + first.std())
+    assert heights.min() == pytest.approx(first.mean() - first.std())
+    assert texts(ax.get_xticklabels()) == ["5", "20", "80"] and ax.get_xlabel() == "training objects"
+
+
+def test_models_differ_in_colour_mark_and_line_so_that_no_colour_is_needed(fits):
+    lines = plot_learning_curve(fits).lines
+    for look in ("get_color", "get_marker", "get_linestyle"):
+        assert len({getattr(line, look)() for line in lines}) == 3, look
+    lightness = [matplotlib.colors.to_rgb(c) @ np.array([0.2126, 0.7152, 0.0722]) for c in COLORS[:3]]
+    assert np.abs(np.subtract.outer(lightness, lightness))[np.triu_indices(3, 1)].min() > 0.15
+
+
+def test_time_and_accuracy_are_points_on_a_logarithmic_scale(fits):
+    ax = plot_time_accuracy(fits[fits["n_objects"] == 20], y="accuracy")
+    assert ax.get_xscale() == "log" and ax.get_xlabel() == "seconds to fit"
+    assert ax.lines[0].get_xdata()[0] == 40
+    for table, message in ((fits.drop(columns="model"), "lacks"), (fits.assign(fit_seconds=0), "positive")):
+        with pytest.raises(ValueError, match=message):
+            plot_time_accuracy(table)
+
+
+def test_figures_draw_into_given_axes_and_leave_the_style_of_others_alone(fits):
+    before = matplotlib.rcParams["font.size"]
+    for draw in (plot_learning_curve, plot_time_accuracy):
+        _, ax = pyplot.subplots()
+        assert draw(fits, ax=ax) is ax
+    assert matplotlib.rcParams["font.size"] == before != 9

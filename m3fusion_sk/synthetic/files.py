@@ -1,5 +1,6 @@
 """The files of a made scene: GeoTIFFs written tile by tile, and a layer of polygons."""
 
+import json
 from contextlib import ExitStack
 
 import numpy as np
@@ -32,6 +33,7 @@ def write_images(made, view):
             path: stack.enter_context(_created(path, view.landscape.shape, *how))
             for path, how in described.items()
         }
+        _name_classes(files[made.truth])
         for window in tiles(view.landscape.shape):
             for path, values in _tile_of_images(made, view, window).items():
                 _write_tile(files[path], values, window)
@@ -76,6 +78,13 @@ def _created(path, shape, dtype, ratio, descriptions):
     )
     file.descriptions = descriptions
     return file
+
+
+def _name_classes(file):
+    """Make it a class map, such as those that `ChunkedPredictor` writes."""
+    codes = dict(enumerate(CLASSES, start=1))
+    file.write_colormap(1, {code: (*kind.color, 255) for code, kind in codes.items()})
+    file.update_tags(CLASS_NAMES=json.dumps({str(code): kind.name for code, kind in codes.items()}))
 
 
 def _write_tile(file, values, window):

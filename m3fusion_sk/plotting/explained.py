@@ -1,0 +1,129 @@
+"""Figures of what a model looks at: dates, sources, heads."""
+
+import numpy as np
+
+from .style import axes_or_new, draw_shares, marks, name_ticks, open_frame, styled
+
+__all__ = ["plot_attention", "plot_contributions", "plot_heads", "plot_importance"]
+
+_ERRORS = {"linewidth": 1, "ecolor": "0.45"}
+
+
+@styled
+def plot_attention(table, *, ax=None, title=None):
+    """Draw the weight of each date for each class.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of one series, from `m3fusion_sk.explain.attention_by_class`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = axes_or_new(ax)
+    image = ax.imshow(table.to_numpy(), cmap="viridis", vmin=0, aspect="auto")
+    step = -(-len(table.columns) // 20)  # at most 20 dates are named
+    name_ticks(ax, table.columns[::step], table.index, step)
+    ax.set(xlabel=table.columns.name, title=title)
+    ax.figure.colorbar(image, ax=ax, label="weight")
+    return ax
+
+
+@styled
+def plot_importance(table, *, ax=None, title=None):
+    """Draw the importance of sources, or of the dates or bands of each source.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `m3fusion_sk.explain.grouped_importance`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        One bar for each block, with the standard deviation over the repeats.
+    """
+    ax = open_frame(axes_or_new(ax))
+    names, what = table.index.get_level_values("source"), table.index.names[-1]
+    places = np.arange(len(table))
+    for name, (color, _, _, hatch) in zip(names.unique(), marks(names.nunique()), strict=True):
+        here = names == name
+        values, std = table.loc[here, "importance"], table.loc[here, "std"]
+        bars = ax.barh(places[here], values, xerr=std, color=color, label=name, error_kw=_ERRORS)
+        _hatch(bars, hatch)
+    labels = [str(label) for label in table.index.get_level_values(what)]
+    ax.set_yticks(places, labels, fontsize=8 if len(labels) < 40 else 4)
+    ax.axvline(0, color="0.3", linewidth=0.8)
+    ax.invert_yaxis()
+    ax.set(xlabel="fall of the score", ylabel=what, title=title)
+    if what != "source":
+        ax.legend()
+    return ax
+
+
+@styled
+def plot_heads(comparison, *, ax=None, title=None):
+    """Draw the share of each class that each head gets right, in percent.
+
+    Parameters
+    ----------
+    comparison : HeadComparison
+        From `m3fusion_sk.explain.compare_heads`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = axes_or_new(ax)
+    recall = comparison.recall
+    heads = [f"{name} ({100 * comparison.accuracy[name]:.0f})" for name in recall.columns]
+    draw_shares(ax, recall.to_numpy(), heads, recall.index)
+    ax.set(xlabel="head (% right in all)", ylabel="true class", title=title, aspect="auto")
+    return ax
+
+
+@styled
+def plot_contributions(contributions, *, ax=None, title=None):
+    """Draw the mean share of each source in the decisions for each class.
+
+    Parameters
+    ----------
+    contributions : SourceContributions
+        From `m3fusion_sk.explain.source_contributions`.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = open_frame(axes_or_new(ax))
+    shares = contributions.shares.groupby(contributions.predicted).mean()
+    start = np.zeros(len(shares))
+    for name, (color, _, _, hatch) in zip(shares.columns, marks(shares.shape[1]), strict=True):
+        bars = ax.barh(range(len(shares)), shares[name], left=start, color=color, label=name)
+        _hatch(bars, hatch)
+        start = start + shares[name].to_numpy()
+    ax.set_yticks(range(len(shares)), [str(label) for label in shares.index])
+    ax.invert_yaxis()
+    ax.set(xlim=(0, 1), xlabel="share in the decision", ylabel="predicted class", title=title)
+    ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return ax
+
+
+def _hatch(bars, hatch):
+    """Patterns beside colours; white lines, so that they are seen in every colour."""
+    for bar in bars:
+        bar.set(hatch=hatch, edgecolor="white", linewidth=0)
