@@ -4,7 +4,9 @@
 
 says how long it will take, goes on with the rows that stand in the output folder, prints the tables and
 writes them there. `--tables` prints them without running anything. The studies: "baselines" is the
-comparison; "ablation" leaves out each part of the recipe; "encoders" and "imbalance" change one setting.
+comparison; "ablation" leaves out each part of the recipe; "encoders" and "imbalance" change one setting;
+"learning" trains on few objects up to all. Seconds are of the processor, with one thread: set
+OMP_NUM_THREADS=1.
 """
 
 import argparse
@@ -13,10 +15,11 @@ import multiprocessing
 import resource
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from baselines import GRIDS, tuned
+from baselines import GRIDS, spread, tuned
 from comparison import estimate, print_tables
 from datasets import DATASETS, DataMissing
 from recipes import ABLATION, ENCODERS, IMBALANCE, OURS, PAPER, RECIPES, SMALL
@@ -33,14 +36,33 @@ STUDIES = {
     "ablation": [OURS, *ABLATION],
     "encoders": [OURS, *ENCODERS],
     "imbalance": [OURS, *IMBALANCE],
+    "learning": [OURS, "random forest", "extra trees", "logistic regression", "rbf svm"],
 }
+OBJECTS = (5, 10, 20, 50, 100)  # and all of them
 
 
-def tasks(names, models):
-    """Every fit of the study: (set, fold, model, seed)."""
+class Task(NamedTuple):
+    """One fit; on so many training objects, or on all."""
+
+    data: str
+    fold: int
+    model: str
+    seed: int
+    objects: int | None = None
+
+    @property
+    def stem(self):
+        """Of the names of its files."""
+        parts = [self.model, self.fold, self.seed, *([] if self.objects is None else [self.objects])]
+        return "_".join("".join(c if c.isalnum() else "-" for c in str(part)) for part in parts)
+
+
+def tasks(names, models, sizes=(None,)):
+    """Every fit of the study."""
     return [
-        (name, fold, model, seed)
+        Task(name, fold, model, seed, objects)
         for name in names
+        for objects in sizes
         for model in models
         for fold in range(SPLITS)
         for seed in (SEEDS if model in RECIPES else SEEDS[:1])
@@ -58,22 +80,25 @@ def fit(model, X, y, groups, seed, budget):
 
 def fit_for(seconds, network, X, y):
     """As many epochs as fit into these seconds, by the time that one epoch takes."""
-    start = time.perf_counter()
-    one = clone(network).set_params(max_epochs=1).fit(X, y)
-    first = time.perf_counter() - start
-    epochs = max(1, round((seconds - first + one.history_[0]["dur"]) / one.history_[0]["dur"]))
+    took = []
+    for n in (1, 3):
+        start = time.process_time()
+        clone(network).set_params(max_epochs=n).fit(X, y)
+        took.append(time.process_time() - start)
+    epoch = (took[1] - took[0]) / 2
+    epochs = max(1, round(1 + (seconds - took[0]) / epoch))
     return network.set_params(max_epochs=epochs).fit(X, y), {"max_epochs": epochs}
 
 
-def run(data, sides, model, seed, budget):
+def run(data, sides, task, budget):
     """One row: scores on the test side of a fold, and class probabilities or None."""
     train, test = sides
-    start, before = time.perf_counter(), peak_megabytes()
-    fitted, chosen = fit(model, data.X[train], data.y[train], data.groups[train], seed, budget)
-    middle = time.perf_counter()
+    start, before = time.process_time(), peak_megabytes()
+    fitted, chosen = fit(task.model, data.X[train], data.y[train], data.groups[train], task.seed, budget)
+    middle = time.process_time()
     predicted = fitted.predict(data.X[test])
-    end = time.perf_counter()
-    proba = fitted.predict_proba(data.X[test]) if model == OURS else None
+    end = time.process_time()
+    proba = fitted.predict_proba(data.X[test]) if task in ours(task) else None
     row = {
         **scores_of(data, test, predicted),
         "fit_seconds": middle - start,
@@ -93,6 +118,21 @@ def scores_of(data, test, predicted):
     return scores.summary.to_dict()
 
 
+def ours(task):
+    """The tasks of our defaults on the fold of a task."""
+    return [Task(task.data, task.fold, OURS, seed) for seed in SEEDS]
+
+
+def few(objects, y, n_objects, seed):
+    """Rows of so many objects, taken in turn from all classes; more objects are those and others."""
+    names, code_of = np.unique(objects, return_inverse=True)
+    if n_objects is None or n_objects >= len(names):
+        return None
+    class_of = pd.Series(y).groupby(code_of).agg(lambda labels: labels.value_counts().index[0])
+    chosen = spread(class_of.to_numpy(), n_objects, seed)
+    return np.flatnonzero(np.isin(code_of, chosen))
+
+
 def peak_megabytes():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -107,70 +147,75 @@ class Study:
         self.folds = list(self.data.cv.split(self.data.X, self.data.y, self.data.groups))
 
     def __call__(self, task):
-        _, fold, model, seed = task
-        budget = self.budget(fold) if model == PAPER else None
-        row, proba = run(self.data, self.folds[fold], model, seed, budget)
+        sides = self.sides(task)
+        if sides is None:  # there are not so many objects
+            return None
+        budget = self.budget(task) if task.model == PAPER else None
+        row, proba = run(self.data, sides, task, budget)
         if proba is not None:
             np.save(self.path(task, ".npy"), proba)
         return self.keep(task, row)
 
+    def sides(self, task):
+        """Rows to train and to test on, or None where there are fewer objects than the task asks for."""
+        train, test = self.folds[task.fold]
+        if task.objects is None:
+            return train, test
+        kept = few(np.asarray(self.data.objects)[train], self.data.y[train], task.objects, task.fold)
+        return None if kept is None else (train[kept], test)
+
     def path(self, task, suffix):
-        return self.folder / f"{stem_of(task)}{suffix}"
+        return self.folder / f"{task.stem}{suffix}"
 
     def keep(self, task, row):
         """Write the row of a task down."""
-        row = {**dict(zip(("data", "fold", "model", "seed"), task, strict=True)), **row}
+        row = {**task._asdict(), **row}
         self.path(task, ".json").write_text(json.dumps(row))
         return row
 
-    def ours(self, fold):
-        """The tasks of our defaults on a fold."""
-        return [(self.name, fold, OURS, seed) for seed in SEEDS]
-
-    def budget(self, fold):
+    def budget(self, task):
         """Seconds that our defaults took on this fold, which the paper's recipe gets too."""
-        return float(self.rows_of_ours(fold)["fit_seconds"].mean())
+        return float(self.rows_of_ours(task)["fit_seconds"].mean())
 
-    def rows_of_ours(self, fold):
-        texts = [self.path(task, ".json").read_text() for task in self.ours(fold)]
+    def rows_of_ours(self, task):
+        texts = [self.path(other, ".json").read_text() for other in ours(task)]
         return pd.DataFrame([json.loads(text) for text in texts])
 
-    def average(self, fold):
-        """The row of the seeds' mean probabilities, once all of them are there."""
-        paths = [self.path(task, ".npy") for task in self.ours(fold)]
+    def average(self, task):
+        """The row of the seeds' mean probabilities on the fold of this task, once all of them are there."""
+        paths = [self.path(other, ".npy") for other in ours(task)]
         if not all(path.exists() for path in paths):
             return
-        train, test = self.folds[fold]
+        train, test = self.folds[task.fold]
         proba = np.mean([np.load(path) for path in paths], axis=0)
-        rows = self.rows_of_ours(fold)
+        rows = self.rows_of_ours(task)
         row = {
             **scores_of(self.data, test, np.unique(self.data.y[train])[proba.argmax(axis=1)]),
             **rows[["fit_seconds", "predict_seconds"]].sum().to_dict(),
             **rows[["megabytes", "n_train", "n_test"]].max().to_dict(),
         }
-        self.keep((self.name, fold, AVERAGED, 0), row)
-
-
-def stem_of(task):
-    _, fold, model, seed = task
-    return "_".join("".join(c if c.isalnum() else "-" for c in str(part)) for part in (model, fold, seed))
+        self.keep(task, row)
 
 
 def study(name, todo, jobs, output):
     """Run the tasks of one data set, each in a process of its own."""
     work = Study(name, output)
     context = multiprocessing.get_context("fork")  # the children share the samples
-    ours = [task for task in todo if task[2] == OURS]
-    for part in (ours, [task for task in todo if task[2] != OURS]):
+    first = [task for task in todo if task.model == OURS]  # their seconds are the paper's budget
+    for part in (first, [task for task in todo if task.model != OURS]):
         with context.Pool(jobs, maxtasksperchild=1) as pool:
-            for row in pool.imap_unordered(work, part, chunksize=1):
-                print(
-                    f"{name} fold {row['fold']}: {row['model']} {row['accuracy']:.4f} "
-                    f"({row['fit_seconds']:.0f} s, {row['chosen']})",
-                    flush=True,
-                )
+            for row in filter(None, pool.imap_unordered(work, part, chunksize=1)):
+                print(line_of(row), flush=True)
     for fold in range(SPLITS):
-        work.average(fold)
+        work.average(Task(name, fold, AVERAGED, 0))
+
+
+def line_of(row):
+    objects = "" if row["objects"] is None else f" on {row['objects']} objects"
+    return (
+        f"{row['data']} fold {row['fold']}{objects}: {row['model']} {row['accuracy']:.4f} "
+        f"({row['fit_seconds']:.0f} s, {row['chosen']})"
+    )
 
 
 def rows_in(output):
@@ -189,20 +234,22 @@ def main():
         "--tables", action="store_true", help="only print the tables of the rows that are there"
     )
     arguments = parser.parse_args()
+    learning = arguments.study == "learning"
+    sizes = (*OBJECTS, None) if learning else (None,)
     todo = [
         task
-        for task in tasks(arguments.data, arguments.models or STUDIES[arguments.study])
-        if not (arguments.output / task[0] / f"{stem_of(task)}.json").exists()
+        for task in tasks(arguments.data, arguments.models or STUDIES[arguments.study], sizes)
+        if not (arguments.output / task.data / f"{task.stem}.json").exists()
     ]
     if not arguments.tables:
         print(estimate(todo, arguments.jobs), flush=True)
         for name in arguments.data:
             try:
-                study(name, [task for task in todo if task[0] == name], arguments.jobs, arguments.output)
+                study(name, [task for task in todo if task.data == name], arguments.jobs, arguments.output)
             except DataMissing as error:
                 print(f"{name}: skipped, {error}")
     shown = [*(arguments.models or STUDIES[arguments.study]), AVERAGED]
-    print_tables(rows_in(arguments.output), shown, arguments.output)
+    print_tables(rows_in(arguments.output), shown, arguments.output, learning)
 
 
 if __name__ == "__main__":

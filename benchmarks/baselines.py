@@ -16,6 +16,8 @@ from m3fusion_sk import StackedFeatures
 
 INNER_FOLDS = 3
 TUNING_SAMPLES = 2000  # rows on which a grid is searched, spread evenly over the training objects
+TREES = 500
+TUNING_TREES = 100
 
 GRIDS = {
     "random forest": {"model__max_features": ["sqrt", 0.1], "model__min_samples_leaf": [1, 4]},
@@ -27,11 +29,11 @@ GRIDS = {
 }
 
 
-def steps_of(name, seed):
+def steps_of(name, seed, n_trees=TREES):
     """The steps behind the stacked features."""
     trees = {"random forest": RandomForestClassifier, "extra trees": ExtraTreesClassifier}
     if name in trees:
-        return [("model", trees[name](500, random_state=seed))]
+        return [("model", trees[name](n_trees, random_state=seed))]
     if name == "boosting":  # of a tenth of the features at each split, as for the forests
         model = HistGradientBoostingClassifier(max_features=0.1, early_stopping=False, random_state=seed)
         return [("model", model)]
@@ -49,22 +51,43 @@ def tuned(name, X, y, groups, seed=0):
     fitted : Pipeline
         Fitted on all of X.
     chosen : dict
-        The settings chosen.
+        The settings chosen; none where the objects are too few for inner folds.
     """
-    pipeline = Pipeline([("features", StackedFeatures()), *steps_of(name, seed)])
     rows = spread(groups, TUNING_SAMPLES, seed)
-    grid = {**GRIDS[name], **({"features__patch": ["flatten", "statistics"]} if has_patches(X) else {})}
-    cv = list(
-        StratifiedGroupKFold(INNER_FOLDS, shuffle=True, random_state=seed).split(rows, y[rows], groups[rows])
-    )
-    if "pca__n_components" in grid:
-        most = min(min(len(train) for train, _ in cv), X.shape[1])
-        grid["pca__n_components"] = sorted({min(n, most) for n in grid["pca__n_components"]})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        search = GridSearchCV(pipeline, grid, cv=cv, refit=False).fit(X[rows], y[rows])
-        return pipeline.set_params(**search.best_params_).fit(X, y), search.best_params_
+        folds = inner_folds(y[rows], groups[rows], seed)
+        if not folds:
+            return pipeline_of(name, seed).fit(X, y), {}
+        grid = grid_of(name, X, min(len(train) for train, _ in folds))
+        search = GridSearchCV(pipeline_of(name, seed, TUNING_TREES), grid, cv=folds, refit=False)
+        chosen = search.fit(X[rows], y[rows]).best_params_
+        return pipeline_of(name, seed).set_params(**chosen).fit(X, y), chosen
+
+
+def pipeline_of(name, seed, n_trees=TREES):
+    return Pipeline([("features", StackedFeatures()), *steps_of(name, seed, n_trees)])
+
+
+def inner_folds(y, groups, seed):
+    """Folds by object, as many as there are objects where these are few, with two classes to train on."""
+    n_folds = min(INNER_FOLDS, len(np.unique(groups)))
+    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    return [
+        (train, test)
+        for train, test in folds.split(y, y, groups)
+        if len(np.unique(y[train])) > 1 and len(test)
+    ]
+
+
+def grid_of(name, X, n_train):
+    """The settings to try: patches as they are and as statistics, no more components than samples."""
+    grid = {**GRIDS[name], **({"features__patch": ["flatten", "statistics"]} if has_patches(X) else {})}
+    if "pca__n_components" in grid:
+        most = min(n_train, X.shape[1])
+        grid["pca__n_components"] = sorted({min(n, most) for n in grid["pca__n_components"]})
+    return grid
 
 
 def has_patches(X):

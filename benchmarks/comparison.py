@@ -15,14 +15,21 @@ def estimate(todo, jobs):
     """How long the tasks will take, by what the same tasks took when the results were written down."""
     seconds, unknown = 0.0, len(todo)
     if MEASURED.exists():
-        means = pd.read_csv(MEASURED).groupby(["data", "model"])[["fit_seconds", "predict_seconds"]].mean()
-        known = [means.loc[name, model].sum() for name, _, model, _ in todo if (name, model) in means.index]
-        seconds, unknown = sum(known), len(todo) - len(known)
+        rows = pd.read_csv(MEASURED)
+        means = (rows["fit_seconds"] + rows["predict_seconds"]).groupby(kinds_of(rows)).mean()
+        known = means.index.intersection(kinds := kinds_of(pd.DataFrame(todo)))
+        seconds, unknown = means.reindex(kinds).sum(), (~kinds.isin(known)).sum()
     return (
         f"{len(todo)} fits to run, about {seconds / 3600 / jobs:.1f} hours with {jobs} at a time"
         + (f", and {unknown} that were not timed before" if unknown else "")
         + ". Finished rows are kept: an interrupted run goes on with them."
     )
+
+
+def kinds_of(rows):
+    """Set, model and number of objects of each row, as one key."""
+    objects = rows["objects"].astype(float).map("{:.0f}".format)  # "nan" for all of them
+    return rows["data"] + "/" + rows["model"] + "/" + objects
 
 
 def corrected_t_test(first, second, test_share):
@@ -77,20 +84,38 @@ def summary(rows):
     return pd.DataFrame(table)
 
 
+def learning_table(rows):
+    """Mean accuracy of each model over folds and seeds, by the number of training objects."""
+    objects = rows["objects"].fillna(np.inf)
+    table = rows.pivot_table(index="model", columns=objects, values="accuracy", aggfunc="mean")
+    table.columns = [f"{n:.0f} objects" if np.isfinite(n) else "all" for n in table.columns]
+    return table.map("{:.4f}".format).reset_index()
+
+
 def as_markdown(table):
     lines = [table.columns, ["---"] * len(table.columns), *table.astype(str).to_numpy()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def print_tables(rows, models, output):
-    """Print the tables of some models, and write them and all rows into the output folder."""
+def print_tables(rows, models, output, learning=False):
+    """Print the tables of some models, and write them and all rows into the output folder.
+
+    Parameters
+    ----------
+    rows : DataFrame
+    models : list of str
+    output : Path
+    learning : bool
+        By the number of training objects; without, rows of few objects stay out.
+    """
     if rows.empty:
         print("no rows yet")
         return
     rows.round(4).to_csv(output / "accuracy.csv", index=False)
-    rows = rows[rows["model"].isin(models)]
+    rows = rows[rows["model"].isin(models) & (rows["objects"].isna() | learning)]
+    table = learning_table if learning else summary
     text = "\n\n".join(
-        f"### {name}\n\n{as_markdown(summary(part))}" for name, part in rows.groupby("data", sort=False)
+        f"### {name}\n\n{as_markdown(table(part))}" for name, part in rows.groupby("data", sort=False)
     )
     (output / "tables.md").write_text(text + "\n")
     print("\n" + text)

@@ -157,3 +157,42 @@ def test_the_accuracy_study_goes_on_where_it_stopped(tmp_path):
     rows = pd.read_csv(tmp_path / "accuracy.csv")
     assert (rows["accuracy"] > 0.8).all() and len(rows) == 10
     assert rows.groupby("fold")["n_test"].nunique().eq(1).all()  # the same folds for both
+
+
+def test_few_objects_are_a_part_of_more_and_of_all_classes(study):
+    objects = np.repeat(np.arange(12), 5)
+    y = np.repeat(["crop", "crop", "crop", "crop", "forest", "forest", "water", "water"] + ["crop"] * 4, 5)
+    rows = {n: set(study.accuracy.few(objects, y, n, seed=1)) for n in (3, 5, 9)}
+    assert rows[3] < rows[5] < rows[9]
+    assert all(len(rows[n]) == 5 * n for n in rows)  # whole objects
+    assert set(y[list(rows[3])]) == {"crop", "forest", "water"}
+    assert study.accuracy.few(objects, y, 12, seed=1) is None  # that is all of them
+    assert study.accuracy.few(objects, y, None, seed=1) is None
+
+
+def test_two_training_objects_are_enough_to_tune(study):
+    X, y, groups = make_land_cover(200, n_dates=3, n_bands=2, patch_size=5, random_state=0)
+    first = np.isin(groups, np.unique(groups)[:2])
+    fitted, chosen = study.baselines.tuned("logistic regression", X[first], y[first], groups[first])
+    assert chosen == {}  # each inner fold would train on one class
+    assert set(fitted.predict(X)) <= set(y[first])
+    some = np.isin(groups, np.unique(groups)[:9])
+    _, chosen = study.baselines.tuned("logistic regression", X[some], y[some], groups[some])
+    assert chosen["model__C"] in study.baselines.GRIDS["logistic regression"]["model__C"]
+
+
+def test_the_run_at_full_size_goes_on_after_its_process_ended(tmp_path):
+    def paper_size(epochs, folder):
+        command = [sys.executable, str(BENCHMARKS / "paper_size.py"), "--small", "--samples", "200"]
+        subprocess.run(
+            [*command, "--epochs", str(epochs), "--output", str(tmp_path / folder)],
+            capture_output=True,
+            check=True,
+        )
+        return pd.read_csv(tmp_path / folder / "paper_size.csv").iloc[0]
+
+    paper_size(1, "halves")
+    halves, whole = paper_size(2, "halves"), paper_size(2, "whole")
+    assert halves["epochs"] == whole["epochs"] == 2
+    assert halves["loss"] == whole["loss"]  # order, dropout and optimizer went on as if undisturbed
+    assert halves["accuracy"] == whole["accuracy"]
