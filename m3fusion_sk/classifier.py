@@ -41,9 +41,9 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     date_embedding : int or None, default=64
         Size of a linear embedding of each date, with layer norm and sinusoidal position, before the
         encoder; None feeds the bands themselves.
-    linear_path : int, default=64
+    linear_path : int, default=16
         Number of whitened principal components of the flattened series that join its feature.
-    patch_path : int, default=64
+    patch_path : int, default=16
         The same for patches, averaged over squares to at most 512 values before.
     stem : {"auto", "7x7", "3x3"}, default="auto"
         First convolution. "auto" takes 7x7 for patches of 20 pixels a side and more, 3x3 for smaller ones.
@@ -165,8 +165,8 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         n_filters=16,
         series_encoder="attention",
         date_embedding=64,
-        linear_path=64,
-        patch_path=64,
+        linear_path=16,
+        patch_path=16,
         stem="auto",
         feature_norm=True,
         dropout=0.3,
