@@ -196,3 +196,14 @@ def test_the_run_at_full_size_goes_on_after_its_process_ended(tmp_path):
     assert halves["epochs"] == whole["epochs"] == 2
     assert halves["loss"] == whole["loss"]  # order, dropout and optimizer went on as if undisturbed
     assert halves["accuracy"] == whole["accuracy"]
+
+
+def test_the_table_for_the_reader_scores_and_draws_one_scene(tmp_path):
+    command = [sys.executable, str(BENCHMARKS / "scene_table.py"), "--output", str(tmp_path)]
+    small = ["--size", "100", "--dates", "3", "--epochs", "1", "--trees", "10"]
+    result = subprocess.run([*command, *small], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "| class | network | forest | difference | samples |" in (tmp_path / "table.md").read_text()
+    figures = {path.name for path in tmp_path.glob("*.png")}
+    assert figures >= {"per_class.png", "confusion.png", "general.png", "cloudy.png", "urban.png"}
+    assert {path.name for path in tmp_path.glob("*.tif")} == {"network.tif", "forest.tif"}
