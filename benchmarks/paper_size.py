@@ -3,8 +3,8 @@
     python benchmarks/paper_size.py [--hours 2] [--epochs 400]
 
 trains on the first split of the made data of `paper_table.py` (about 3,000 samples of 30 % of the objects),
-keeps the model and its optimizer after each epoch, and at the end scores the 7,000 others. A later run goes on
-where the last one ended; the losses, the epochs and the hours are printed.
+keeps the model and its optimizer after each epoch, and at the end scores the 7,000 others. A later run goes
+on where the last one ended; the losses, the epochs and the hours are printed.
 """
 
 import argparse

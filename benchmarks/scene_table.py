@@ -2,10 +2,10 @@
 
     python benchmarks/scene_table.py [--size 300] [--output FOLDER]
 
-trains both on 30 % of the objects of each class, scores the others, maps the whole scene with both, and writes
-the table of F scores by class, both confusion matrices, and where each map is right: the whole scene, its
-cloudiest zone and its most built-up one. The defaults of both are used; the forest has 500 trees on stacked
-raw values, as in the paper.
+trains both on 30 % of the objects of each class, scores the others, maps the whole scene with both, and
+writes the table of F scores by class, both confusion matrices, and where each map is right: the whole scene,
+its cloudiest zone and its most built-up one. The defaults of both are used; the forest has 500 trees on
+stacked raw values, as in the paper.
 """
 
 import argparse
