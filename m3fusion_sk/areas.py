@@ -193,11 +193,12 @@ def reference_sample_size(map_areas, users_accuracy, standard_error=0.01):
     areas = _checked_areas(map_areas)
     if isinstance(users_accuracy, Real):
         users_accuracy = dict.fromkeys(areas.index, users_accuracy)
-    accuracy = pd.Series(users_accuracy, dtype=float).reindex(areas.index)
-    if not accuracy.between(0, 1).all():
+    given = pd.Series(users_accuracy, dtype=float)
+    accuracy = given.reindex(areas.index)
+    if not accuracy.between(0, 1).all() or len(given) != len(areas):
         raise ValueError(
-            f"users_accuracy must be a share from 0 to 1 for each of {areas.index.tolist()}; got "
-            f"{dict(users_accuracy)}."
+            f"users_accuracy must be a share from 0 to 1 for each of {areas.index.tolist()}, and no other; "
+            f"got {dict(users_accuracy)}."
         )
     if not isinstance(standard_error, Real) or not standard_error > 0:
         raise ValueError(f"standard_error must be a positive number; got {standard_error!r}.")

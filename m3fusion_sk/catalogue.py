@@ -63,13 +63,20 @@ def default_constants(catalogue):
     return {name: value for name, value in defaults.items() if value is not None}
 
 
-def checked_constants(constants):
-    for name, value in (constants or {}).items():
+def checked_constants(constants, catalogue):
+    constants = {} if constants is None else constants
+    known = sorted(catalogue.constants)
+    if not isinstance(constants, Mapping):
+        raise TypeError(f"constants must be a dict, such as {{'L': 0.5}}; got {constants!r}.")
+    unknown = [name for name in constants if name not in catalogue.constants]
+    if unknown:
+        raise ValueError(f"constants must be among those of spyndex, {known}; got {unknown}.")
+    for name, value in constants.items():
         if not isinstance(value, Real) or not np.isfinite(value):
             raise ValueError(
                 f"constants must hold numbers by name, such as {{'L': 0.5}}; got {name}={value!r}."
             )
-    return constants or {}
+    return constants
 
 
 def indices_by_source(indices, names, constants, catalogue):

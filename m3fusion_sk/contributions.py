@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.utils import check_random_state
 
 from .multisource import MultiSource
+from .presence import present
 from .validation import as_multisource
 
 __all__ = ["SourceContributions", "source_contributions"]
@@ -61,9 +62,9 @@ def source_contributions(estimator, X, *, background=None, n_draws=16, random_st
         Any with ``predict_proba`` and ``classes_`` that takes a `MultiSource`, pipelines included.
     X : MultiSource or dict of str to array
         Samples to explain: hundreds rather than millions, since each takes ``2 ** n_sources * n_draws``
-        predictions.
+        predictions. A source that a sample lacks (NaN) stays so, and contributes 0 to its decision.
     background : MultiSource or dict of str to array, optional
-        Samples that stand for the unknown; X by default.
+        Samples that stand for the unknown; X by default. Values of a source come from samples that have it.
     n_draws : int, default=16
         Draws from the background for each sample.
     random_state : int, RandomState or None, default=None
@@ -77,7 +78,8 @@ def source_contributions(estimator, X, *, background=None, n_draws=16, random_st
     Raises
     ------
     ValueError
-        If a parameter is not as described, or X has more than 10 sources.
+        If a parameter is not as described, X has more than 10 sources, or no sample of the background has
+        one that samples of X have.
 
     See Also
     --------
@@ -107,11 +109,13 @@ def source_contributions(estimator, X, *, background=None, n_draws=16, random_st
     names = X.names
     proba = estimator.predict_proba(X)
     codes = np.argmax(proba, axis=1)
-    draws = check_random_state(random_state).randint(len(background), size=(n_draws, len(X)))
+    rng = check_random_state(random_state)
+    draws = rng.randint(len(background), size=(n_draws, len(X)))
+    unknown = {name: _Unknown(name, X, background, draws, rng) for name in names}
     values = {frozenset(names): proba[np.arange(len(X)), codes].astype(float)}
     for known in _subsets(names):
         if known not in values:
-            values[known] = _value(estimator, X, background, known, draws, codes)
+            values[known] = _value(estimator, X, unknown, known, codes)
     contributions = pd.DataFrame({name: _shapley(values, name, names) for name in names})
     base = pd.Series(values[frozenset()], name="base")
     return SourceContributions(np.asarray(estimator.classes_)[codes], contributions, base)
@@ -121,14 +125,36 @@ def _subsets(names):
     return [frozenset(part) for size in range(len(names) + 1) for part in combinations(names, size)]
 
 
-def _value(estimator, X, background, known, draws, codes):
+class _Unknown:
+    """The values of a source while it is unknown: other samples' ones, where a sample has it at all."""
+
+    def __init__(self, name, X, background, draws, rng):
+        self.name, self.background, self.draws = name, background, draws
+        self.lacking, has = ~present(X, name), present(background, name)
+        if not has.all() and not self.lacking.all():
+            donors = np.flatnonzero(has)
+            if not len(donors):
+                raise ValueError(f"background must have {name!r} in some sample; all are NaN. Give others.")
+            self.draws = np.where(has[draws], draws, rng.choice(donors, draws.shape))
+
+    def draw(self, i):
+        """Values of each sample in draw `i`."""
+        rows = self.background[self.draws[i]]
+        if not self.lacking.any():
+            return rows.rows_of(self.name)
+        values = rows.gather(self.name)
+        values = values.astype(np.result_type(values.dtype, np.float32))
+        values[self.lacking] = np.nan
+        return values
+
+
+def _value(estimator, X, unknown, known, codes):
     """Mean probability of the decided class where only the sources `known` are the sample's own."""
-    total = np.zeros(len(X))
-    for rows in draws:
-        other = background[rows]
-        mixed = MultiSource({name: (X if name in known else other).rows_of(name) for name in X.names})
-        total += estimator.predict_proba(mixed)[np.arange(len(X)), codes]
-    return total / len(draws)
+    total, n_draws = np.zeros(len(X)), len(unknown[X.names[0]].draws)
+    for i in range(n_draws):
+        mixed = {name: X.rows_of(name) if name in known else unknown[name].draw(i) for name in X.names}
+        total += estimator.predict_proba(MultiSource(mixed))[np.arange(len(X)), codes]
+    return total / n_draws
 
 
 def _shapley(values, name, names):

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
 from .contributions import SourceContributions, source_contributions
 from .importance import grouped_importance
+from .inside import find_inside
 from .metrics import check_labels, check_same_length, check_same_type
 
 __all__ = [
@@ -28,7 +28,7 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     Parameters
     ----------
     estimator : fitted M3FusionClassifier
-        Or a pipeline that ends in one.
+        Or a pipeline that ends in one, a fitted search for one, or a calibrated one.
     X : MultiSource, dict of str to array, DataFrame or array
         Samples.
     y : array of shape (n_samples,), optional
@@ -70,7 +70,8 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     >>> attention_by_class(clf, X, y)["ts"].shape
     (2, 5)
     """
-    network, X = _network(estimator, X, "attention")
+    network, prepare = find_inside(estimator, "attention", "attention_by_class")
+    X = prepare(X)
     y = check_labels("y", network.predict(X) if y is None else y)
     check_same_type(y=y, classes=network.classes_)
     tables, dates = {}, dates or {}
@@ -123,7 +124,8 @@ def compare_heads(estimator, X, y):
     Parameters
     ----------
     estimator : fitted M3FusionClassifier
-        With two sources or more; or a pipeline that ends in one.
+        With two sources or more; or a pipeline that ends in one, a fitted search for one, or a calibrated
+        one, of which the network's own heads are compared.
     X : MultiSource, dict of str to array, DataFrame or array
         Samples, of objects that did not train.
     y : array of shape (n_samples,)
@@ -158,7 +160,8 @@ def compare_heads(estimator, X, y):
     >>> bool(heads.accuracy["ts"] > 0.95 > heads.accuracy["noise"])
     True
     """
-    network, X = _network(estimator, X, "predict_proba_by_source")
+    network, prepare = find_inside(estimator, "predict_proba_by_source", "compare_heads")
+    X = prepare(X)
     y = check_labels("y", y)
     check_same_type(y=y, classes=network.classes_)
     by_source = network.predict_proba_by_source(X)
@@ -188,23 +191,15 @@ def compare_heads(estimator, X, y):
 def divergence(probas):
     """Jensen-Shannon divergence of probabilities (n_heads, n_samples, n_classes), from 0 to 1."""
     probas = np.asarray(probas, dtype=np.float64)
-    most = np.log(min(probas.shape[0], probas.shape[2]))
+    most = _entropy(_even_shares(probas.shape[0], probas.shape[2]))
     spread = _entropy(probas.mean(axis=0)) - _entropy(probas).mean(axis=0)
     return np.clip(spread / most, 0, 1)
 
 
+def _even_shares(n_heads, n_classes):
+    """Shares of the classes where each head is sure of one, and they disagree as much as they can."""
+    return np.bincount(np.arange(n_heads) % n_classes) / n_heads
+
+
 def _entropy(proba):
     return -(proba * np.log(np.maximum(proba, 1e-300))).sum(axis=-1)
-
-
-def _network(estimator, X, method):
-    """The network at the end of a pipeline, and the samples as it gets them."""
-    while isinstance(estimator, Pipeline):
-        X, estimator = (estimator[:-1].transform(X) if len(estimator) > 1 else X), estimator[-1]
-    if not hasattr(estimator, method):
-        raise TypeError(
-            f"This study needs an M3FusionClassifier, or a pipeline that ends in one; got "
-            f"{type(estimator).__name__}, which has no {method}. grouped_importance and "
-            "source_contributions take any classifier."
-        )
-    return estimator, X

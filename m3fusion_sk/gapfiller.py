@@ -21,7 +21,7 @@ class GapFiller(SourceTransformer):
     Parameters
     ----------
     source : str or list of str, optional
-        The series to fill; all by default.
+        The series to fill, those of patches included; all by default.
     dates : sequence of str or datetime64, optional
         Dates of these series, in ascending order, as "2018-05-11" or "20180511". Equal steps by default.
         Series with different calendars need a step each, with `source`.
@@ -45,7 +45,10 @@ class GapFiller(SourceTransformer):
 
     Notes
     -----
-    Sources without NaN pass through unchanged, whatever their type. A plain table, which has no dates,
+    Sources without NaN pass through unchanged, whatever their type. After ``fit`` X may lack sources, for a
+    classifier that can do without them. Samples that lack the whole series (all NaN) get the means too; to
+    have them predicted from the other sources, leave the filling to
+    ``M3FusionClassifier(missing="fill", missing_sources="drop")``. A plain table, which has no dates,
     comes back as a table; all else as a `MultiSource`, unless ``set_output`` asks for a table.
 
     Examples
@@ -91,10 +94,11 @@ class GapFiller(SourceTransformer):
 
     def _chosen(self):
         if self.source is None:
-            return [name for name, spec in self.sources_.items() if spec.kind == "series"]
+            return [name for name, spec in self.sources_.items() if "n_dates" in spec.axes]
         chosen = [self.source] if isinstance(self.source, str) else self.source
         check_chosen("source", chosen, self.sources_)
-        others = {name: self.sources_[name].kind for name in chosen if self.sources_[name].kind != "series"}
+        kinds = {name: self.sources_[name] for name in chosen}
+        others = {name: spec.kind for name, spec in kinds.items() if "n_dates" not in spec.axes}
         if others:
             raise ValueError(f"source must name series, which have dates; got {others}.")
         return chosen
@@ -120,7 +124,8 @@ class GapFiller(SourceTransformer):
         """
         check_is_fitted(self, "means_")
         X = self._check(X, reset=False)
-        filled = {name: _filled(X, name, means, self._days(name)) for name, means in self.means_.items()}
+        there = {name: means for name, means in self.means_.items() if name in X}
+        filled = {name: _filled(X, name, means, self._days(name)) for name, means in there.items()}
         filled = {name: values for name, values in filled.items() if values is not None}
         return as_given(self, X.replace(**filled) if filled else X)
 
@@ -143,11 +148,12 @@ def _band_means(X, name):
     """Mean of the valid values of each band of a series."""
     spec = X.specs[name]
     total, count = np.zeros((2, spec.n_bands))
+    others = tuple(axis for axis in range(1 + len(spec.shape)) if axis != 1 + spec.band_axis)
     for rows in row_blocks(len(X), spec.size):
         values = X.gather(name, rows)
         valid = ~np.isnan(values)
-        total += np.sum(values, axis=(0, 1), where=valid, dtype=np.float64)
-        count += valid.sum(axis=(0, 1))
+        total += np.sum(values, axis=others, where=valid, dtype=np.float64)
+        count += valid.sum(axis=others)
     if not count.all():
         raise ValueError(
             f"X[{name!r}] has no valid value in band {np.argmin(count)} (counted from 0) of any sample. "
@@ -161,12 +167,14 @@ def _filled(X, name, means, days):
     dtype = np.dtype(X.values_of(name).dtype)
     if dtype.kind != "f":
         return None
-    out = None
+    out, means = None, means.reshape(X.specs[name].band_shape)
     for rows in row_blocks(len(X), X.specs[name].size):
         values = X.gather(name, rows)
         missing = np.isnan(values)
         if missing.any():
             out = X.gather(name).copy() if out is None else out
             never = missing.all(axis=1, keepdims=True)
-            out[rows] = np.where(never, means, fill_linear(values, missing, days))
+            pixels = (len(values), values.shape[1], -1)  # bands, or bands of the pixels of patches
+            filled = fill_linear(values.reshape(pixels), missing.reshape(pixels), days)
+            out[rows] = np.where(never, means, filled.reshape(values.shape))
     return out

@@ -9,6 +9,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 
 from .multisource import MultiSource
+from .presence import present
 from .rows import ExchangedRows
 from .validation import as_multisource
 
@@ -41,7 +42,9 @@ def grouped_importance(
     estimator : fitted classifier
         Any that takes a `MultiSource`, pipelines included.
     X : MultiSource or dict of str to array
-        Samples, of objects that did not train. To ask about some classes, give their samples alone.
+        Samples, of objects that did not train. To ask about some classes, give their samples alone. Where
+        some lack a source, a date or a band (NaN), those that have it exchange it among themselves, and
+        the others stay without: the question is what the values tell, not that they are there.
     y : array of shape (n_samples,)
         True classes.
     by : {"source", "date", "band"}, default="source"
@@ -64,7 +67,8 @@ def grouped_importance(
     -------
     pandas.DataFrame
         ``importance``, the mean fall of the score, and ``std`` over the repeats; indexed by source, or by
-        source and date or band. ``table.attrs["score"]`` is the score of X as it is.
+        source and date or band. ``table.attrs["score"]`` is the score of X as it is. NaN for what fewer
+        than two samples (or objects) have, which cannot be exchanged.
 
     Raises
     ------
@@ -79,7 +83,8 @@ def grouped_importance(
     Notes
     -----
     Two blocks that tell the same can replace each other: both then seem unimportant. Exchanging a date
-    makes series that do not occur; models may behave oddly on them.
+    makes series that do not occur; models may behave oddly on them. A whole source is exchanged with its
+    gaps; of a date or band only values are, at places where both samples have one.
 
     References
     ----------
@@ -104,18 +109,22 @@ def grouped_importance(
     blocks = _blocks(X.specs, by)
     names = _names(blocks, X.specs, by, labels or {})
     scorer = check_scoring(estimator, scoring=scoring)
-    rng = check_random_state(random_state)
-    partners = [_partners(len(X), groups, rng) for _ in range(n_repeats)]
+    orders = _orders(X, blocks, groups, n_repeats, check_random_state(random_state))
     score = scorer(estimator, X, y)
     scores = Parallel(n_jobs=n_jobs)(
-        delayed(scorer)(estimator, exchanged(X, name, rows, place), y)
-        for name, place in blocks
-        for rows in partners
+        delayed(_score)(scorer, estimator, X, y, block, rows)
+        for block, of_block in zip(blocks, orders, strict=True)
+        for rows in of_block
     )
     falls = score - np.reshape(scores, (len(blocks), n_repeats))
     table = pd.DataFrame({"importance": falls.mean(axis=1), "std": falls.std(axis=1)}, index=names)
     table.attrs["score"] = float(score)
     return table
+
+
+def _score(scorer, estimator, X, y, block, rows):
+    """The score with a block exchanged; NaN where it cannot be."""
+    return np.nan if rows is None else scorer(estimator, exchanged(X, block[0], rows, block[1]), y)
 
 
 def exchanged(X, name, rows, place=None):
@@ -155,6 +164,25 @@ def _names(blocks, specs, by, labels):
             )
         pairs.append((name, place[-1] if given is None else given[place[-1]]))
     return pd.MultiIndex.from_tuples(pairs, names=["source", by])
+
+
+def _orders(X, blocks, groups, n_repeats, rng):
+    """For each block the rows to take values from in each repeat; None where no two can exchange."""
+    common, orders = [_partners(len(X), groups, rng) for _ in range(n_repeats)], []
+    for name, place in blocks:
+        has = present(X, name, place)
+        orders.append(common if has.all() else [_among(has, groups, rng) for _ in common])
+    return orders
+
+
+def _among(has, groups, rng):
+    """Partners among the samples that have the block; the others keep to themselves."""
+    rows, order = np.flatnonzero(has), np.arange(len(has))
+    objects = None if groups is None else np.asarray(groups)[rows]
+    if len(np.unique(rows if objects is None else objects)) < 2:
+        return None
+    order[rows] = rows[_partners(len(rows), objects, rng)]
+    return order
 
 
 def _partners(n_samples, groups, rng):

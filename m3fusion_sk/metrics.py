@@ -192,9 +192,16 @@ def check_same_length(**arrays):
 
 def check_same_type(**arrays):
     """Refuse labels as text beside labels as numbers, which would never agree."""
-    kinds = {name: "text" if isinstance(values[0], str) else "numbers" for name, values in arrays.items()}
-    if len(set(kinds.values())) > 1:
-        raise ValueError(f"{' and '.join(arrays)} must hold labels of one type; got {kinds}.")
+    kinds = {name: _kinds_of_labels(np.asarray(values)) for name, values in arrays.items()}
+    if len(set().union(*kinds.values())) > 1:
+        found = {name: " and ".join(sorted(kind)) for name, kind in kinds.items()}
+        raise ValueError(f"{' and '.join(arrays)} must hold labels of one type; got {found}.")
+
+
+def _kinds_of_labels(values):
+    if values.dtype.kind != "O":
+        return {"text" if values.dtype.kind in "UST" else "numbers"}
+    return {"text" if isinstance(value, str) else "numbers" for value in values}
 
 
 def _classes(true, predicted, labels):

@@ -1,13 +1,12 @@
 """Samples of a network that may lack dates or sources: what may be missing, and what is an error."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from .gaps import fill_linear
 from .multisource import MultiSource
+from .presence import may_lack
 from .rows import map_rows, row_blocks
-from .validation import check_sources
+from .validation import check_sources, those_present
 
 
 def check_samples(estimator, X, settings, *, reset):
@@ -33,7 +32,7 @@ def check_samples(estimator, X, settings, *, reset):
     if drop and not reset:
         X = _with_absent_sources(X, estimator.sources_)
     X = check_sources(estimator, X, reset=reset, layout=estimator.layout, allow_nan=True)
-    gaps = {name: _gaps(X, name, settings["missing"]) for name in X.names if _may_lack(X, name)}
+    gaps = {name: _gaps(X, name, settings["missing"]) for name in X.names if may_lack(X.values_of(name))}
     for name, (absent, partial) in gaps.items():
         _check_partial(X, name, partial, settings["missing"])
         _check_absent(name, absent, drop, reset)
@@ -47,19 +46,15 @@ def check_samples(estimator, X, settings, *, reset):
 
 def _with_absent_sources(X, sources):
     """X with NaN for every sample of a source that it does not have at all; they take no memory."""
-    if not isinstance(X, Mapping | MultiSource) or not set(X.keys()) & set(sources):
+    X = those_present(X, sources)
+    if not isinstance(X, MultiSource) or not set(X.keys()) & set(sources):
         return X
-    X = MultiSource(X) if isinstance(X, Mapping) else X
     nowhere = {
         name: np.broadcast_to(np.float32(np.nan), (len(X), *spec.shape))
         for name, spec in sources.items()
         if name not in X
     }
     return X.replace(**nowhere) if nowhere else X
-
-
-def _may_lack(X, name):
-    return np.dtype(X.values_of(name).dtype).kind == "f"
 
 
 def _gaps(X, name, missing):

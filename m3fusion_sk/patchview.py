@@ -14,7 +14,8 @@ class PatchView:
     Parameters
     ----------
     image : array of shape (n_bands, block_height, block_width)
-        The block, with the margin that its outermost patches need.
+        The block, with the margin that its outermost patches need; (n_dates, n_bands, block_height,
+        block_width) for a series of patches.
     rows, cols : array of shape (n_samples,)
         Position in the block of each patch's first row and column.
     size : (int, int)
@@ -23,7 +24,7 @@ class PatchView:
     Attributes
     ----------
     shape : tuple
-        ``(n_samples, n_bands, height, width)``.
+        ``(n_samples, n_bands, height, width)``, or ``(n_samples, n_dates, n_bands, height, width)``.
     dtype : numpy.dtype
         That of the block.
 
@@ -45,8 +46,6 @@ class PatchView:
            [13, 14, 15]])
     """
 
-    ndim = 4
-
     def __init__(self, image, rows, cols, size):
         self.image = np.asarray(image)
         self.rows = np.asarray(rows, dtype=np.intp)
@@ -55,13 +54,14 @@ class PatchView:
         self._check()
 
     def _check(self):
-        if self.image.ndim != 3 or self.rows.ndim != 1 or self.rows.shape != self.cols.shape:
+        if self.image.ndim not in (3, 4) or self.rows.ndim != 1 or self.rows.shape != self.cols.shape:
             raise ValueError(
-                "PatchView needs an image of shape (n_bands, height, width) and one row and one column per "
-                f"patch; got shapes {self.image.shape}, {self.rows.shape} and {self.cols.shape}."
+                "PatchView needs an image of shape (n_bands, height, width), or (n_dates, n_bands, height, "
+                f"width), and one row and one column per patch; got shapes {self.image.shape}, "
+                f"{self.rows.shape} and {self.cols.shape}."
             )
         for axis, first, n, size in zip(
-            ("rows", "cols"), (self.rows, self.cols), self.image.shape[1:], self.size, strict=True
+            ("rows", "cols"), (self.rows, self.cols), self.image.shape[-2:], self.size, strict=True
         ):
             if len(first) and (first.min() < 0 or first.max() + size > n):
                 raise ValueError(
@@ -71,7 +71,11 @@ class PatchView:
 
     @property
     def shape(self):
-        return (len(self.rows), self.image.shape[0], *self.size)
+        return (len(self.rows), *self.image.shape[:-2], *self.size)
+
+    @property
+    def ndim(self):
+        return len(self.shape)
 
     @property
     def dtype(self):
@@ -84,12 +88,22 @@ class PatchView:
         """The view of some of the patches, by their positions, of the same block."""
         return PatchView(self.image, self.rows[rows], self.cols[rows], self.size)
 
+    def without(self, lacking, dtype):
+        """The same patches as floats, but those nothing but NaN for which `lacking` is True."""
+        height, width = self.image.shape[-2:]
+        below = self.size[0] if np.any(lacking) else 0  # room for a patch of NaN under the block
+        image = np.full((*self.image.shape[:-2], height + below, width), np.nan, dtype)
+        image[..., :height, :] = self.image
+        rows, cols = np.where(lacking, height, self.rows), np.where(lacking, 0, self.cols)
+        return PatchView(image, rows, cols, self.size)
+
     def __getitem__(self, index):
         rows, cols = self.rows[index], self.cols[index]
         if not rows.size:
-            return np.empty((*rows.shape, self.image.shape[0], *self.size), self.dtype)
-        windows = np.lib.stride_tricks.sliding_window_view(self.image, self.size, axis=(1, 2))
-        return np.ascontiguousarray(windows.transpose(1, 2, 0, 3, 4)[rows, cols])
+            return np.empty((*rows.shape, *self.shape[1:]), self.dtype)
+        windows = np.lib.stride_tricks.sliding_window_view(self.image, self.size, axis=(-2, -1))
+        n = self.image.ndim
+        return np.ascontiguousarray(windows.transpose(n - 2, n - 1, *range(n - 2), n, n + 1)[rows, cols])
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:

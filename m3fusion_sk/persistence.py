@@ -16,13 +16,12 @@ from ._version import __version__
 from .network.build import empty_network, resolve_device
 from .network.net import make_net
 from .settings import auxiliary_weights, check_settings, paper_settings
-from .sources import KINDS
+from .sources import spec_of_kind
 from .wholefile import whole_file
 
 FORMAT = 1
 _MODEL, _WEIGHTS, _CHECKSUM = "model.json", "weights.safetensors", "sha256"
 _NOT_SAVED = ("callbacks", "random_state", "device", "verbose")
-_SPECS = {spec.kind: spec for spec in KINDS}
 
 
 def save(classifier, path):
@@ -138,7 +137,9 @@ def _rebuild(cls, model, weights):
     classifier.classes_ = np.array(classes["values"], dtype=np.dtype(classes["dtype"]))
     if not np.array_equal(classifier.classes_, np.unique(classifier.classes_)):
         raise _Refused("holds classes out of order: it was altered. Save it again.")
-    classifier.sources_ = {name: _SPECS[kind](*shape) for name, (kind, *shape) in model["sources"].items()}
+    classifier.sources_ = {
+        name: spec_of_kind(kind)(*shape) for name, (kind, *shape) in model["sources"].items()
+    }
     classifier.n_features_in_ = sum(spec.size for spec in classifier.sources_.values())
     if model["feature_names"] is not None:
         classifier.feature_names_in_ = np.array(model["feature_names"], dtype=object)

@@ -62,6 +62,7 @@ class StackedFeatures(SourceTransformer):
     """
 
     _allow_nan = False
+    _allow_absent = False
 
     def __init__(self, patch="flatten", layout=None):
         self.patch = patch

@@ -82,8 +82,8 @@ def draw_reference_sample(class_map, n_samples, *, least=50, random_state=None):
     Parameters
     ----------
     class_map : path or array of int of shape (height, width)
-        A map that `ChunkedPredictor` wrote, or any raster of class codes; read some rows at a time. 0, and
-        what the file declares as nodata, is no class.
+        A map that `ChunkedPredictor` wrote, or any raster of class codes; read some rows at a time. No class
+        is 0, what the file declares as nodata, and what its mask, or that of a masked array, leaves out.
     n_samples : int or dict
         Number of pixels in all, shared among the classes by area but for `least`; or the number for each
         class, by name (by code, where the map has no names).
@@ -133,7 +133,7 @@ def draw_reference_sample(class_map, n_samples, *, least=50, random_state=None):
     3
     """
     source = _opened(class_map)
-    counts = sum((_count(block, source.nodata) for _, block in source.blocks()), _Counts()).sorted()
+    counts = sum((_count(block) for _, block in source.blocks()), _Counts()).sorted()
     names = [source.names.get(code, code) for code in counts]
     if not counts:
         raise ValueError(f"class_map must hold classes; {source} is all nodata.")
@@ -165,10 +165,10 @@ class _Counts(dict):
         return {code: self[code] for code in sorted(self)}
 
 
-def _count(block, nodata):
+def _count(block):
     codes, counts = np.unique(block, return_counts=True)
     pairs = zip(codes.tolist(), counts.tolist(), strict=True)
-    return _Counts({code: count for code, count in pairs if code not in nodata})
+    return _Counts({code: count for code, count in pairs if code})
 
 
 def _drawn(rng, count, size):
@@ -233,11 +233,11 @@ def _sizes(n_samples, least, counts):
 class _ArrayMap:
     """Class codes in memory, and the little that is known about them."""
 
-    nodata, names = frozenset({0}), {}
+    names = {}
     transform, crs, unit, pixel_area = None, None, "pixel", 1.0
 
     def __init__(self, codes):
-        codes = np.asarray(codes)
+        codes = np.ma.filled(codes, 0) if isinstance(codes, np.ma.MaskedArray) else np.asarray(codes)
         if codes.ndim != 2 or codes.dtype.kind not in "iu":
             raise TypeError(
                 "class_map must be a path, or an array of integer codes of shape (height, width); got "
@@ -268,7 +268,6 @@ class _FileMap:
                 raise TypeError(f"class_map must hold integer codes; {path} holds {file.dtypes[0]}.")
             names = json.loads(file.tags().get("CLASS_NAMES", "{}"))
             self.names = {int(code): name for code, name in names.items()}
-            self.nodata = {0} if file.nodata is None else {0, int(file.nodata)}
             self.transform, self.shape = file.transform, file.shape
             self.crs = file.crs.to_wkt() if file.crs else None
             self.unit, self.pixel_area = "pixel", 1.0
@@ -286,7 +285,7 @@ class _FileMap:
         with self._open(self.path) as file:
             for top in range(0, height, _ROWS_AT_ONCE):
                 stop = min(top + _ROWS_AT_ONCE, height)
-                yield top, file.read(1, window=((top, stop), (0, width)))
+                yield top, file.read(1, window=((top, stop), (0, width)), masked=True).filled(0)
 
 
 def _opened(class_map):

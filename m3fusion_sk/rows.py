@@ -76,7 +76,8 @@ class ExchangedRows:
     rows : array of int of shape (n_samples,)
         The row that each row gets its values at `place` from.
     place : tuple
-        Index into blocks of rows: ``(slice(None), 3)`` is the fourth date of a series.
+        Index into blocks of rows: ``(slice(None), 3)`` is the fourth date of a series. What one of both rows
+        lacks there (NaN) stays as it is.
     """
 
     def __init__(self, values, rows, place):
@@ -85,7 +86,10 @@ class ExchangedRows:
 
     def __getitem__(self, index):
         block = np.array(take_rows(self.values, index))
-        block[self.place] = take_rows(self.values, self.rows[index])[self.place]
+        own, other = block[self.place], take_rows(self.values, self.rows[index])[self.place]
+        if block.dtype.kind == "f":
+            other = np.where(np.isnan(own) | np.isnan(other), own, other)
+        block[self.place] = other
         return block
 
 

@@ -167,15 +167,20 @@ class PatchSeriesSpec(_Spec):
 
 
 KINDS = (VectorSpec, SeriesSpec, PatchSpec, PatchSeriesSpec)
-_BY_RANK = {len(spec.axes): spec for spec in KINDS}
+
+
+def spec_of_kind(kind):
+    """The kind of source of that name: "series", "patch", ..."""
+    return {spec.kind: spec for spec in KINDS}[kind]
 
 
 def infer_spec(name, shape):
     """The specification of a source from the shape (n_samples, ...) of its values."""
-    spec = _BY_RANK.get(len(shape) - 1)
+    spec = {len(spec.axes): spec for spec in KINDS}.get(len(shape) - 1)
     if spec is None:
         raise ValueError(
-            f"X[{name!r}] must have 2 to 5 dimensions ({_kinds_in_words()}); got shape {tuple(shape)}."
+            f"X[{name!r}] must have 2 to {1 + max(len(spec.axes) for spec in KINDS)} dimensions "
+            f"({_kinds_in_words()}); got shape {tuple(shape)}."
         )
     if 0 in shape[1:]:
         raise ValueError(

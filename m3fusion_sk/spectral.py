@@ -19,7 +19,7 @@ from .catalogue import (
 from .patchview import PatchView
 from .rows import map_rows
 from .sources import column_names, infer_spec
-from .transformer import SourceTransformer, as_given, joined
+from .transformer import SourceTransformer, as_given, check_chosen, joined
 
 __all__ = ["SpectralIndices"]
 
@@ -43,7 +43,8 @@ class SpectralIndices(SourceTransformer):
         the red edge (NDREI).
     scale : float or dict of str to float, default=1.0
         Factor from stored values to reflectance, such as 1e-4 for Sentinel-2. Differences over sums do
-        not depend on it; EVI, SAVI and others do. The bands themselves keep their values.
+        not depend on it; EVI, SAVI and others do. The bands themselves keep their values. A dict is by
+        source, 1 for those of `bands` that it leaves out.
     constants : dict of str to float, optional
         Constants of formulas that shall differ from spyndex's defaults, such as ``{"L": 0.5}``.
     layout : dict of str to tuple, optional
@@ -126,7 +127,9 @@ class SpectralIndices(SourceTransformer):
         catalogue = load_catalogue()
         self._check(X, reset=True)
         names = standard_names(self.bands, self.sources_, catalogue)
-        constants = {**default_constants(catalogue), **checked_constants(self.constants)}
+        constants = {**default_constants(catalogue), **checked_constants(self.constants, catalogue)}
+        if isinstance(self.scale, Mapping):
+            check_chosen("scale", list(self.scale), names)
         for name in names:
             self._scale_of(name)
         self.indices_ = indices_by_source(self.indices, names, constants, catalogue)
@@ -157,7 +160,9 @@ class SpectralIndices(SourceTransformer):
         check_is_fitted(self, "indices_")
         check_formulas(self.formulas_, load_catalogue())
         X = self._check(X, reset=False)
-        return as_given(self, X.replace(**{name: self._extended(X, name) for name in self.indices_}))
+        return as_given(
+            self, X.replace(**{name: self._extended(X, name) for name in self.indices_ if name in X})
+        )
 
     def _extended(self, X, name):
         spec = X.specs[name]

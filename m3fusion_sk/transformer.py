@@ -5,16 +5,24 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .multisource import MultiSource
 from .sources import column_names
-from .validation import FLAT_NAME, check_sources
+from .validation import FLAT_NAME, check_sources, those_present
 
 
 class SourceTransformer(TransformerMixin, BaseEstimator):
     """A step that takes any kind of X; its columns have names, and it has a parameter `layout`."""
 
     _allow_nan = True
+    _allow_absent = True  # after fit: what comes behind the step says whether it can do without
 
     def _check(self, X, reset, names=None):
+        if self._allow_absent and not reset:
+            X = those_present(X, self.sources_)
+            known = self.sources_ if names is None else names
+            there = [name for name in known if name in X] if isinstance(X, MultiSource) else known
+            if 0 < len(there) < len(known) and set(X.names) <= set(self.sources_):  # none is misspelt
+                names = there
         return check_sources(self, X, reset=reset, layout=self.layout, allow_nan=self._allow_nan, names=names)
 
     def __sklearn_tags__(self):

@@ -63,6 +63,20 @@ def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=No
     return X
 
 
+def those_present(X, sources):
+    """Samples as a container, if they have a part of the sources that ``fit`` saw; else X as it is.
+
+    None stands for a source that is not there, and so do missing columns in a table that names its sources.
+    """
+    if isinstance(X, Mapping) and not issparse(X):
+        X = {name: values for name, values in X.items() if values is not None}
+        return MultiSource(X) if X and not set(sources) <= set(X) else X
+    parsed, order = parse_columns(getattr(X, "columns", []))
+    if not parsed or not set(parsed) < set(sources):
+        return X
+    return MultiSource.from_flat(np.asarray(X)[:, order], parsed)
+
+
 def _is_table(X):
     if isinstance(X, MultiSource) or (isinstance(X, Mapping) and not issparse(X)):
         return False
@@ -128,7 +142,7 @@ def _sources_of_table(estimator, X):
     """A table whose columns name the sources that ``fit`` saw as arrays, cut by these names."""
     columns = [] if not _is_table(X) else list(getattr(X, "columns", []))
     sources, order = parse_columns(columns) if columns else (None, [])
-    if not sources or set(sources) != set(estimator.sources_):
+    if not sources or not set(sources) <= set(estimator.sources_):
         return X
     return MultiSource.from_flat(np.asarray(X)[:, order], sources)
 
@@ -163,7 +177,7 @@ def _check_finite(X, name, allow_nan):
     found = "infinity" if allow_nan else "NaN or infinity"
     fill = (
         " Fill gaps (NaN) of a series with GapFiller() before."
-        if X.specs[name].kind == "series"
+        if "n_dates" in X.specs[name].axes
         else " Replace them, or leave these samples out; GapFiller() fills series only."
     )
     raise ValueError(f"Input X[{name!r}] contains {found} in {bad} of {len(X)} samples.{fill}")

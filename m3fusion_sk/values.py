@@ -10,6 +10,11 @@ def as_name(name):
 
 
 def as_values(name, values):
+    if values is None:
+        raise TypeError(
+            f"X[{name!r}] must be an array; got None. Leave the source out, or give NaN for samples that "
+            "lack it: a fitted M3FusionClassifier(missing_sources='drop') takes both."
+        )
     if isinstance(values, np.ma.MaskedArray):
         raise ValueError(
             f"X[{name!r}] must be a plain array; got a masked array, whose mask would be lost. For a series "

@@ -155,6 +155,7 @@ def test_wrong_arguments_are_refused(arguments, error, message):
     [
         ({"users_accuracy": 1.2}, "users_accuracy must be a share"),
         ({"users_accuracy": {"a": 0.5}}, "for each of"),
+        ({"users_accuracy": {"a": 0.5, "b": 0.5, "c": 0.5}}, "and no other"),
         ({"standard_error": 0}, "standard_error must be a positive number"),
     ],
 )

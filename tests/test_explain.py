@@ -131,6 +131,9 @@ def test_divergence_is_that_of_jensen_and_shannon(study):
     np.testing.assert_allclose(two, jensenshannon(p["ts"], p["patch"], axis=1, base=2) ** 2, atol=1e-6)
     sure = np.eye(4)[:3, None]
     np.testing.assert_allclose(divergence(sure), 1)
+    more_heads_than_classes = np.eye(2)[[0, 1, 0], None]  # as unlike as three heads can be about two
+    np.testing.assert_allclose(divergence(more_heads_than_classes), 1)
+    assert divergence(np.eye(2)[[0, 0, 0], None]) == 0
     np.testing.assert_allclose(divergence(np.stack([p["ts"], p["ts"]])), 0, atol=1e-12)
 
 
@@ -256,7 +259,9 @@ def test_studies_of_any_estimator_work_behind_steps(study):
     model.fit(X, y)
     assert grouped_importance(model, dict(X.items()), y)["importance"]["noise"] == 0
     assert (source_contributions(model, X[:10], n_draws=2).contributions["noise"] == 0).all()
-    with pytest.raises(TypeError, match="got LogisticRegression, which has no attention"):
+    with pytest.raises(
+        TypeError, match=r"needs a method attention.*got Pipeline with LogisticRegression, which has none"
+    ):
         attention_by_class(model, X, y)
 
 

@@ -96,6 +96,19 @@ def test_small_batches_fill_as_one_does(monkeypatch):
     np.testing.assert_allclose(GapFiller().fit_transform({"ts": ts})["ts"], whole)
 
 
+def test_series_of_patches_are_filled_pixel_by_pixel():
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(6, 4, 2, 3, 3))
+    images[rng.random(images.shape) < 0.4] = np.nan
+    images[0, :, 1, 2, 2] = np.nan
+    filled = GapFiller().fit_transform({"images": images})["images"]
+    for row, col in np.ndindex(3, 3):
+        pixel = images[:, :, :, row, col]
+        expected = GapFiller().fit({"ts": pixel})
+        expected.means_["ts"] = np.nanmean(images, axis=(0, 1, 3, 4))
+        np.testing.assert_allclose(filled[..., row, col], expected.transform({"ts": pixel})["ts"])
+
+
 def test_filling_comes_before_stacking_in_a_pipeline(X, y):
     ts = X["ts"].copy()
     ts[::3, 1] = np.nan

@@ -10,10 +10,14 @@ import rasterio
 from made_rasters import coded, write
 from rio_cogeo import cog_validate
 from scipy.stats import entropy as scipy_entropy
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
 from test_predictor import CodeReader, read_map, write_scene
 
-from m3fusion_sk import M3FusionClassifier
+from m3fusion_sk import GapFiller, M3FusionClassifier, SelectSources
 from m3fusion_sk.mapping import ChunkedPredictor, Scene, SeriesRaster, VectorRaster
 from m3fusion_sk.mapping.layers import entropy, margin
 from m3fusion_sk.mapping.legend import Legend
@@ -173,6 +177,35 @@ def test_dates_name_the_bands_of_attention(tmp_path):
     np.testing.assert_allclose(found[:, 0, 0] * scales[0], [0.2, 0.5, 0.3])
 
 
+@pytest.mark.parametrize("kind", ["pipeline", "search", "calibrated"])
+def test_layers_come_from_the_network_inside_of_another_estimator(scene, everything, network, tmp_path, kind):
+    X, valid = everything
+    y = network.predict(X[valid])
+    y[:2] = network.classes_[:2]  # two classes at least
+    frozen = FrozenEstimator(network)
+    model = {
+        "pipeline": make_pipeline(GapFiller(), frozen),
+        "search": GridSearchCV(make_pipeline(frozen), {"memory": [None]}, cv=KFold(2)),
+        "calibrated": CalibratedClassifierCV(frozen, method="temperature", cv=KFold(2), ensemble=False),
+    }[kind].fit(X[valid], y)
+    outputs = ["attention", "features"]
+    path = ChunkedPredictor(model, 17, outputs=outputs, dtype="float32").predict(scene, tmp_path / "map.tif")
+    attention = read(path.with_name("map_attention_s2.tif"))[0].reshape(3, -1).T
+    np.testing.assert_allclose(attention[valid], network.attention(X[valid])["s2"], atol=1e-5)
+    features = read(path.with_name("map_features.tif"))[0]
+    features = features.reshape(len(features), -1).T
+    np.testing.assert_allclose(features[valid], network.transform(X[valid]), atol=1e-5)
+
+
+def test_attention_is_written_of_the_series_that_the_network_has(scene, everything, tmp_path):
+    X, valid = everything
+    select = SelectSources([name for name in X.names if name != "s2"])
+    settings = {"hidden_size": 4, "n_filters": 2, "max_epochs": 1}
+    model = make_pipeline(select, M3FusionClassifier(**settings)).fit(X[valid], np.arange(valid.sum()) % 2)
+    with pytest.raises(ValueError, match="outputs='attention' needs a series"):
+        ChunkedPredictor(model, outputs="attention").predict(scene, tmp_path / "map.tif")
+
+
 def test_a_scene_without_any_data_gives_an_empty_map(tmp_path):
     scene = Scene(
         {"v": VectorRaster(write(tmp_path / "v.tif", np.zeros((1, 9, 9), "u1"), nodata=0))}, grid="v"
@@ -192,8 +225,8 @@ def test_a_scene_without_any_data_gives_an_empty_map(tmp_path):
         ),
         ({"outputs": []}, ValueError, "outputs must be some of"),
         ({"outputs": [1]}, ValueError, "outputs must be some of"),
-        ({"outputs": "attention"}, TypeError, "needs an estimator with a method attention; RandomForest"),
-        ({"outputs": ["features"]}, TypeError, "needs an estimator with a method transform"),
+        ({"outputs": "attention"}, TypeError, "attention.*; got RandomForestClassifier, which has none"),
+        ({"outputs": ["features"]}, TypeError, "needs a method transform"),
         ({"dtype": "int16"}, ValueError, "dtype must be one of 'uint8', 'uint16', 'float32'; got 'int16'"),
         ({"batch_size": 0}, ValueError, "batch_size must be a positive integer; got 0"),
         ({"n_jobs": 0}, ValueError, "n_jobs must be a number of processes"),
@@ -254,6 +287,7 @@ def test_unsure_comes_after_the_largest_code():
     assert legend.codes.tolist() == [11, 255, 256] and legend.codes.dtype == np.uint16
     assert legend.codes_of(np.array([[0.5, 0.5], [0.2, 0.8], [0.49, 0.0]])).tolist() == [11, 255, 256]
     assert (legend.n_classes, legend.names) == (2, ("11", "255", "unsure"))
+    assert type(Legend.of([1, 2], reject=np.float32(0.5)).reject) is float
     assert Legend.of([11, 255]).codes_of(np.array([[0.1, 0.0]])).tolist() == [11]
 
 
@@ -264,7 +298,7 @@ def test_unsure_comes_after_the_largest_code():
         (["a", "b"], 60, "reject must be a probability above 0, such as 0.6"),
         (["a", "b"], True, "reject must be a probability"),
         (["a", "unsure"], 0.5, "'unsure', which is a class already"),
-        ([1, 65_534], 0.5, "A map can hold 65534 classes"),
+        ([1, 65_534], 0.5, "code 65534 is taken, so that none is left for 'unsure'. Leave reject out"),
     ],
 )
 def test_thresholds_that_cannot_be_are_refused(labels, reject, message):

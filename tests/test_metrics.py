@@ -121,6 +121,10 @@ def test_scores_cannot_be_replaced():
         ({"labels": [1, 3]}, r"labels must hold every class that occurs.*without \[2\]"),
         ({"labels": [1, 2, 2]}, "each once"),
         ({"y_pred": ["1", "2", "2"]}, "labels of one type"),
+        (
+            {"y_pred": np.array([1, "2", 2], object)},
+            "labels of one type; got {'y_true': 'numbers', 'y_pred': 'numbers and text'}",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):

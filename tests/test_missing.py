@@ -1,6 +1,7 @@
 """Dates that a pixel lacks, and sources that a sample lacks."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +9,14 @@ from hypothesis import strategies as st
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from m3fusion_sk import GapFiller, M3FusionClassifier, MultiSource
+from m3fusion_sk import (
+    GapFiller,
+    M3FusionClassifier,
+    MultiSource,
+    SelectSources,
+    SpectralIndices,
+    StackedFeatures,
+)
 from m3fusion_sk.explain import compare_heads
 from m3fusion_sk.network.gaps import SourceDropout, carried, lacking_dates
 from m3fusion_sk.network.recurrence import Recurrence
@@ -240,21 +248,23 @@ def test_heads_and_attention_say_nothing_about_a_source_that_lacks(dropping):
 
 
 def test_one_model_serves_samples_with_and_without_a_source():
-    """With one of two sources absent it scores within 2 points of a model of the other source alone."""
-    gaps, gains = {"ts": [], "patch": []}, []
-    test_X, test_y = make_samples(3000, seed=9, noise=1.6)
-    for seed in range(2):
+    """With one of two sources absent it scores within 2 points of a model of the other source alone.
+
+    The mean over four seeds; benchmarks/missing_data.py has the same with the default recipe.
+    """
+    lost, gained = {"ts": [], "patch": []}, []
+    for seed in range(4):
         X, y = make_samples(900, seed=seed, noise=1.6)
-        parameters = {**SMALL, "batch_size": 32, "max_epochs": 10, "random_state": seed}
-        one = M3FusionClassifier(**parameters, missing_sources="drop").fit(X, y)
-        scores = {}
+        test_X, test_y = make_samples(3000, seed=900 + seed, noise=1.6)
+        parameters = {**SMALL, "n_filters": 8, "batch_size": 32, "max_epochs": 20, "random_state": seed}
+        one, scores = M3FusionClassifier(**parameters, missing_sources="drop").fit(X, y), {}
         for name in X.names:
             alone = M3FusionClassifier(**parameters).fit(X.select([name]), y)
             scores[name] = alone.score(test_X.select([name]), test_y)
-            gaps[name].append(scores[name] - one.score(test_X.select([name]), test_y))
-        gains.append(one.score(test_X, test_y) - max(scores.values()))
-    assert np.mean(gaps["ts"]) < 0.02 and np.mean(gaps["patch"]) < 0.02, gaps
-    assert np.mean(gains) > 0.02, gains  # and with both it is better than either
+            lost[name].append(scores[name] - one.score(test_X.select([name]), test_y))
+        gained.append(one.score(test_X, test_y) - max(scores.values()))
+    assert np.mean(lost["ts"]) < 0.02 and np.mean(lost["patch"]) < 0.02, lost
+    assert np.mean(gained) > 0.02, gained  # and with both it is better than either
 
 
 def test_accuracy_falls_gradually_with_the_share_of_samples_that_lack_a_source(dropping):
@@ -266,6 +276,19 @@ def test_accuracy_falls_gradually_with_the_share_of_samples_that_lack_a_source(d
     assert (np.diff(scores) < 0.02).all() and scores[0] > scores[-1]
     middle = (scores[0] + scores[-1]) / 2
     assert abs(scores[2] - middle) < 0.05
+
+
+@pytest.mark.parametrize("missing", ["mask", "fill"])
+def test_accuracy_falls_gradually_with_the_share_of_missing_dates(missing):
+    X, y = make_samples(600, noise=1.6)
+    test_X, test_y = make_samples(3000, seed=5, noise=1.6)
+    clf = M3FusionClassifier(**{**SMALL, "max_epochs": 12}, missing=missing)
+    clf.fit(with_gaps(X.select(["ts"]), 0.3)[0], y)
+    shares = (0, 0.2, 0.4, 0.6, 0.8)
+    scores = [clf.score(with_gaps(test_X.select(["ts"]), share)[0], test_y) for share in shares]
+    falls = -np.diff(scores)
+    assert scores[0] > scores[-1] + 0.1 and scores[-1] > 0.4  # three classes, and one or two of 7 dates
+    assert (falls > -0.02).all() and falls.max() < 0.6 * falls.sum(), scores
 
 
 def test_training_samples_may_lack_sources_and_dates_at_once():
@@ -308,6 +331,53 @@ def test_a_saved_model_and_a_trained_on_one_keep_their_tolerance(tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
     with pytest.raises(NotImplementedError, match="to_onnx needs a network with missing='error'"):
         clf.to_onnx(tmp_path / "model.onnx")
+
+
+def test_a_source_may_be_none_and_its_columns_may_be_missing(dropping):
+    X, y = make_samples(60, seed=1)
+    expected = dropping.predict_proba(X.select(["ts"]))
+    np.testing.assert_array_equal(dropping.predict_proba({"ts": X["ts"], "patch": None}), expected)
+    frame = pd.DataFrame(np.asarray(X), columns=X.column_names)
+    part = frame[[name for name in frame if name.startswith("ts")]]
+    np.testing.assert_allclose(dropping.predict_proba(part), expected, atol=1e-6)
+    clf = M3FusionClassifier(**{**SMALL, "max_epochs": 1}, missing_sources="drop").fit(frame, y)
+    absent = frame.copy()
+    absent.loc[:, [name for name in frame if name.startswith("patch")]] = np.nan
+    np.testing.assert_array_equal(clf.predict_proba(part), clf.predict_proba(absent))
+    strict = M3FusionClassifier(**{**SMALL, "max_epochs": 1}).fit(X, y)
+    with pytest.raises(ValueError, match="X lacks the source 'patch'"):
+        strict.predict(part)
+    with pytest.raises(TypeError, match=r"X\['patch'\] must be an array; got None"):
+        strict.predict({"ts": X["ts"], "patch": None})
+    with pytest.raises(TypeError, match=r"X\['patch'\] must be an array; got None. Leave the source out"):
+        clf.fit({"ts": X["ts"], "patch": None}, y)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        GapFiller("ts"),
+        SelectSources(["ts", "patch"]),
+        SpectralIndices({"ts": ["R", "N"], "patch": ["R", "N"]}, ["NDVI"]),
+    ],
+)
+def test_steps_let_samples_through_that_lack_a_source(step):
+    X, y = make_samples(120)
+    model = make_pipeline(step, M3FusionClassifier(**{**SMALL, "max_epochs": 2}, missing_sources="drop"))
+    model.fit(X, y)
+    for name, other in (("ts", "patch"), ("patch", "ts")):
+        expected = model[-1].predict_proba(model[0].transform(X).select([name]))
+        columns = [column for column in X.column_names if column.startswith(name)]
+        table = pd.DataFrame(np.asarray(X.select([name])), columns=columns)
+        for lacking in (X.select([name]), {name: X[name]}, {name: X[name], other: None}, table):
+            np.testing.assert_allclose(model.predict_proba(lacking), expected, atol=1e-6)
+    with pytest.raises(ValueError, match=r"X lacks the source 'patch'.*got .*'ptach'"):
+        model.predict({"ts": X["ts"], "ptach": X["patch"]})
+    model[-1].set_params(missing_sources="error").fit(model[0].transform(X), y)
+    with pytest.raises(ValueError, match="X lacks the source 'patch'"):
+        model.predict(X.select(["ts"]))
+    with pytest.raises(ValueError, match="X lacks the source 'patch'"):
+        StackedFeatures().fit(X).transform(X.select(["ts"]))
 
 
 def test_tables_and_pipelines_may_have_gaps():

@@ -107,6 +107,21 @@ def test_reliability_of_two_models_shares_one_diagram():
     assert ax.get_legend().get_texts()[0].get_text() == "network: calibration error 0.250"
 
 
+def test_attention_of_all_series_is_drawn_side_by_side():
+    tables = {
+        name: pd.DataFrame(np.full((2, n), 1 / n), index=["a", "b"]).rename_axis(columns="date")
+        for name, n in (("s2", 3), ("s1", 5))
+    }
+    ax = plot_attention(tables)
+    (image,) = ax.images
+    np.testing.assert_array_equal(image.get_array(), np.concatenate(list(tables.values()), axis=1))
+    assert [label.get_text() for label in ax.get_xticklabels()][2:4] == ["s2 2", "s1 0"]
+    assert [line.get_xdata()[0] for line in ax.lines] == [2.5]
+    single = plot_attention({"s1": tables["s1"]})
+    assert [label.get_text() for label in single.get_xticklabels()] == list("01234")
+    assert not single.lines
+
+
 def test_attention_shows_a_row_for_each_class_and_names_of_some_dates():
     table = pd.DataFrame(
         np.full((2, 50), 0.02), index=["forest", "water"], columns=pd.Index(range(50), name="date")

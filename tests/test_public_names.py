@@ -32,6 +32,7 @@ MAPPING = {
     "MapBusy",
     "MapNotWritten",
     "PatchRaster",
+    "PatchSeriesRaster",
     "RasterArray",
     "RunMismatch",
     "Scene",

@@ -105,6 +105,19 @@ def test_wrong_numbers_are_refused(codes, n_samples, least, error, message):
         draw_reference_sample(codes, n_samples, least=least)
 
 
+def test_masked_pixels_are_no_class(codes, tmp_path):
+    mask = np.zeros(codes.shape, bool)
+    mask[:, :30] = True
+    masked = draw_reference_sample(np.ma.array(codes, mask=mask), 200, random_state=0)
+    assert (masked.points["col"] >= 30).all()
+    path = write(tmp_path / "map.tif", codes[None])  # without a nodata value, but with a mask
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+        file.write_mask(~mask)
+    from_file = draw_reference_sample(path, 200, random_state=0)
+    np.testing.assert_array_equal(from_file.points[["row", "col"]], masked.points[["row", "col"]])
+    assert from_file.strata["n_pixels"].tolist() == [(codes[:, 30:] == code).sum() for code in (1, 2, 7)]
+
+
 def test_what_is_no_class_map_is_refused(tmp_path):
     with pytest.raises(TypeError, match="array of integer codes of shape"):
         draw_reference_sample(np.ones((2, 2)), 4)

@@ -127,6 +127,25 @@ def test_columns_are_named_so_that_a_table_can_be_cut_again(X):
     np.testing.assert_allclose(again["ts"], SpectralIndices({"ts": S2}, ["NDVI"]).fit_transform(X)["ts"])
 
 
+@pytest.mark.parametrize(
+    "parameters, message",
+    [
+        ({"scale": {"tss": 1e-4}}, r"scale must name sources of X, each once; got \['tss'\]"),
+        ({"constants": {"l": 0.5}}, r"constants must be among those of spyndex, .*'L'.*; got \['l'\]"),
+    ],
+)
+def test_misspelt_keys_are_refused(X, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        SpectralIndices({"ts": S2}, ["SAVI"], **parameters).fit(X)
+
+
+def test_a_scale_by_source_is_1_for_the_others(X):
+    bands, spot = {"ts": S2, "spot": ["G", "R", "N"]}, X["spot"]
+    more = SpectralIndices(bands, ["SAVI"], scale={"ts": 1e-4}).fit_transform(X)
+    alone = SpectralIndices({"spot": bands["spot"]}, ["SAVI"]).fit_transform({"spot": spot})
+    np.testing.assert_array_equal(more["spot"], alone["spot"])
+
+
 def test_it_is_a_step_before_a_classifier(X):
     model = make_pipeline(SpectralIndices({"ts": S2, "spot": ["G", "R", "N"]}), stacked_forest(5))
     assert len(cross_val_score(model, X, np.arange(12) % 2, cv=2, error_score="raise")) == 2

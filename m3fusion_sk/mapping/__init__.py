@@ -10,7 +10,7 @@ except ImportError as error:
 
 from .errors import MapBusy, MapNotWritten, RunMismatch
 from .predictor import ChunkedPredictor
-from .rasters import PatchRaster, RasterArray, SeriesRaster, VectorRaster
+from .rasters import PatchRaster, PatchSeriesRaster, RasterArray, SeriesRaster, VectorRaster
 from .scene import Scene
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "MapBusy",
     "MapNotWritten",
     "PatchRaster",
+    "PatchSeriesRaster",
     "RasterArray",
     "RunMismatch",
     "Scene",

@@ -265,7 +265,7 @@ def _check_overlap(alignment):
         raise ValueError(
             f"{source.path} must overlap {target.path}, whose grid is mapped, at the centre of one of its "
             f"pixels at least; it covers {source.bounds} and the grid {target.bounds} (x and y from, x and y "
-            "to). Give an image of the same place."
+            "to). Give an image of the same place, or leave the source out."
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..inside import find_inside
 from ..multisource import MultiSource
 from ..patchview import PatchView
 from .layers import values_of
@@ -91,7 +92,8 @@ class Job:
 
         def tell(method):
             if method not in told:
-                told[method] = getattr(self.estimator, method)(X)
+                part, prepare = find_inside(self.estimator, method, "The map")
+                told[method] = getattr(part, method)(prepare(X))
             return told[method]
 
         return {

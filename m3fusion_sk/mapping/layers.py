@@ -37,6 +37,11 @@ class Layer:
     descriptions: tuple = ()
 
     @property
+    def kind(self):
+        """What is written: one of `OUTPUTS`."""
+        return self.name.partition(":")[0]
+
+    @property
     def resampling(self):
         """How the overviews are made."""
         return "mode" if self.name == CLASS else "average"
@@ -55,7 +60,10 @@ class Layer:
         """Values as they are written."""
         if self.steps is not None:
             values = np.rint(np.clip(values, 0, 1) * self.steps)
-        return values.astype(self.dtype, copy=False)
+        encoded = values.astype(self.dtype, copy=False)
+        if self.kind == ATTENTION:  # nothing was attended to where a pixel lacks the series
+            encoded[~values.any(axis=1)] = self.nodata
+        return encoded
 
     def empty(self, n_bands, height, width):
         """A block without data."""
@@ -66,8 +74,8 @@ class Layer:
         return {"dtype": self.dtype, "steps": self.steps, "bands": list(self.descriptions)}
 
 
-def make_layers(outputs, dtype, legend, scene):
-    """The layers of a run, the class map first."""
+def make_layers(outputs, dtype, legend, dates):
+    """The layers of a run, the class map first; `dates` names those of the series that are attended to."""
     steps = STEPS[dtype]
     nodata = np.nan if steps is None else int(np.iinfo(dtype).max)
     layers = [Layer(CLASS, str(legend.codes.dtype), NODATA, None, ("class",))]
@@ -78,8 +86,8 @@ def make_layers(outputs, dtype, legend, scene):
     if MARGIN in outputs:
         layers.append(Layer(MARGIN, dtype, nodata, steps, ("two best classes: difference",)))
     if ATTENTION in outputs:
-        for name in (name for name, spec in scene.specs.items() if spec.kind == "series"):
-            layers.append(Layer(f"{ATTENTION}:{name}", dtype, nodata, steps, tuple(scene.dates(name))))
+        for name, of_series in dates.items():
+            layers.append(Layer(f"{ATTENTION}:{name}", dtype, nodata, steps, tuple(of_series)))
     if FEATURES in outputs:
         layers.append(Layer(FEATURES, "float32", np.nan))
     return layers
@@ -96,7 +104,7 @@ def values_of(layer, proba, legend, tell):
     tell : callable
         ``tell("attention")`` and ``tell("transform")`` ask the estimator about the same pixels.
     """
-    kind, _, source = layer.name.partition(":")
+    kind = layer.kind
     if kind == CLASS:
         return legend.codes_of(proba)[:, None]
     if kind == PROBA:
@@ -105,7 +113,9 @@ def values_of(layer, proba, legend, tell):
         return entropy(proba)[:, None]
     if kind == MARGIN:
         return margin(proba)[:, None]
-    return tell(ATTENTION)[source] if kind == ATTENTION else np.asarray(tell("transform"))
+    return (
+        tell(ATTENTION)[layer.name.partition(":")[2]] if kind == ATTENTION else np.asarray(tell("transform"))
+    )
 
 
 def entropy(proba):

@@ -57,10 +57,15 @@ class Legend:
         codes = labels if all(map(_is_code, labels)) else list(range(1, len(labels) + 1))
         names, extra = tuple(map(str, labels)), () if reject is None else (UNSURE,)
         if reject is not None:
-            _check_reject(reject, names)
+            reject = _checked_reject(reject, names)
             codes = [*codes, max(codes) + 1]
         if max(codes) > LARGEST:
-            raise ValueError(f"A map can hold {LARGEST} classes; got {len(labels)}.")
+            what = (
+                f"code {LARGEST} is taken, so that none is left for {UNSURE!r}. Leave reject out, or relabel"
+            )
+            raise ValueError(
+                f"A map can hold {LARGEST} classes; {what if reject is not None else f'got {len(labels)}'}."
+            )
         dtype = np.uint8 if max(codes) <= 255 else np.uint16
         chosen = _check_colors(colors or {}, labels)
         shades = tuple(chosen.get(label, _default_color(i)) for i, label in enumerate(labels))
@@ -89,13 +94,14 @@ def _is_code(label):
     return isinstance(label, Integral) and not isinstance(label, bool) and 1 <= label <= LARGEST
 
 
-def _check_reject(reject, names):
+def _checked_reject(reject, names):
     if not isinstance(reject, Real) or isinstance(reject, bool) or not 0 < reject <= 1:
         raise ValueError(f"reject must be a probability above 0, such as 0.6, or None; got {reject!r}.")
     if UNSURE in names:
         raise ValueError(
             f"reject calls pixels {UNSURE!r}, which is a class already: {list(names)}. Rename it."
         )
+    return float(reject)
 
 
 def _default_color(i):

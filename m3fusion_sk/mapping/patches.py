@@ -7,7 +7,7 @@ from ..sources import PatchSpec
 from .grid import as_sides
 from .stack import Stack
 
-__all__ = ["PatchReader"]
+__all__ = ["PatchReader", "reach", "reflect"]
 
 
 class PatchReader:
@@ -31,8 +31,8 @@ class PatchReader:
         if not inside.any():
             nowhere = np.zeros(len(rows), np.intp)
             return PatchView(np.zeros(self.spec.shape, self.dtype), nowhere, nowhere, self.size), inside
-        rows, *row_range = _reach(rows, inside, self.size[0])
-        cols, *col_range = _reach(cols, inside, self.size[1])
+        rows, *row_range = reach(rows, inside, self.size[0])
+        cols, *col_range = reach(cols, inside, self.size[1])
         block = self._reflected(row_range, col_range)
         if not self.stack.may_lack_data:
             return PatchView(self.stack.scaled(block, axis=0), rows, cols, self.size), inside
@@ -44,8 +44,8 @@ class PatchReader:
 
     def _reflected(self, row_range, col_range):
         """The block of these half-open ranges, which may reach over the image."""
-        rows = _reflect(np.arange(*row_range), self.grid.height)
-        cols = _reflect(np.arange(*col_range), self.grid.width)
+        rows = reflect(np.arange(*row_range), self.grid.height)
+        cols = reflect(np.arange(*col_range), self.grid.width)
         top, left = int(rows.min()), int(cols.min())
         block = self.stack.read((top, int(rows.max()) + 1), (left, int(cols.max()) + 1))
         for axis, positions in ((1, rows - top), (2, cols - left)):
@@ -54,14 +54,14 @@ class PatchReader:
         return block
 
 
-def _reach(centres, inside, size):
+def reach(centres, inside, size):
     """First pixel of each patch counted from where the block starts, and the block's start and end."""
     starts = centres - size // 2
     first, last = int(starts[inside].min()), int(starts[inside].max())
     return np.where(inside, starts - first, 0), first, last + size
 
 
-def _reflect(positions, n):
+def reflect(positions, n):
     """Positions on a line of n pixels that goes on by reflection without repeating the edge."""
     if n == 1:
         return np.zeros_like(positions)

@@ -6,6 +6,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 
+from ..inside import find_inside
 from .grid import as_sides, is_count
 from .job import Job
 from .layers import ATTENTION, FEATURES, OUTPUTS, STEPS, make_layers
@@ -40,8 +41,11 @@ class ChunkedPredictor:
     outputs : str or list of str, default="class"
         What to write beside the class map, which is always written: "proba" (of each class), "entropy"
         (over its maximum: 0 is sure, 1 is equal probabilities), "margin" (of the two most probable
-        classes), "attention" (of each date, a file for each series; needs ``estimator.attention``) and
-        "features" (float32; needs ``estimator.transform``). The files are called ``map_proba.tif``, ...
+        classes), "attention" (of each date, a file for each series; nodata where a pixel lacks the series)
+        and "features" (float32; 0 for a source that a pixel lacks). The last two need an estimator with
+        methods ``attention`` and ``transform``: the network, also at the end of a pipeline, as the best of
+        a fitted search, or as the only one in a calibrated classifier. The files are called
+        ``map_proba.tif``, ...
     dtype : {"uint8", "uint16", "float32"}, default="uint8"
         Of all but classes and features: integers hold 250 or 50,000 times the value, with the scale in the
         file; 255, 65,535 or NaN is nodata.
@@ -135,9 +139,10 @@ class ChunkedPredictor:
             With the sources that the estimator was trained on.
         path : path
             The GeoTIFF to write, on the scene's grid: codes of the classes as uint8 or uint16, with 0 for
-            pixels without data in one of the sources. Integer labels from 1 to 65,534 are their own codes,
-            other labels get 1, 2, ... in the order of ``classes_``. The colour table shows the classes; the
-            tag ``CLASS_NAMES`` holds their names by code as JSON, the tags ``CLASS_1``, ... one each.
+            pixels without data in one of the required sources. Integer labels from 1 to 65,534 are their own
+            codes, other labels get 1, 2, ... in the order of ``classes_``. The colour table shows the
+            classes; the tag ``CLASS_NAMES`` holds their names by code as JSON, the tags ``CLASS_1``, ...
+            one each.
         overwrite : bool, default=False
             Whether another map of that name may be replaced, which stays until the new one is complete, and
             the chunks of another unfinished run dropped.
@@ -182,7 +187,9 @@ class ChunkedPredictor:
         if self.dtype not in STEPS:
             raise ValueError(f"dtype must be one of {', '.join(map(repr, STEPS))}; got {self.dtype!r}.")
         legend = Legend.of(_classes_of(self.estimator), self.colors, self.reject)
-        layers = make_layers(_check_outputs(self.outputs, self.estimator), self.dtype, legend, scene)
+        outputs = _check_outputs(self.outputs)
+        series = _series(outputs, self.estimator, scene)
+        layers = make_layers(outputs, self.dtype, legend, {name: scene.dates(name) for name in series})
         return Job(scene, self.estimator, legend, layers, chunk, int(self.batch_size))
 
     def _facts(self, job):
@@ -213,18 +220,31 @@ def _check_jobs(n_jobs):
     return joblib.effective_n_jobs(int(n_jobs))
 
 
-def _check_outputs(outputs, estimator):
+def _check_outputs(outputs):
     several = not isinstance(outputs, str) and isinstance(outputs, Iterable)
     outputs = list(outputs) if several else [outputs]
     if not outputs or not all(isinstance(name, str) and name in OUTPUTS for name in outputs):
         raise ValueError(f"outputs must be some of {', '.join(map(repr, OUTPUTS))}; got {outputs!r}.")
-    for name, method in NEEDED.items():
-        if name in outputs and not hasattr(estimator, method):
-            raise TypeError(
-                f"outputs={name!r} needs an estimator with a method {method}; {type(estimator).__name__} has "
-                "none. Leave it out."
-            )
     return outputs
+
+
+def _series(outputs, estimator, scene):
+    """The series of the scene whose attention is written; the estimator is checked to tell what is."""
+    parts = {
+        name: find_inside(estimator, method, f"outputs={name!r}")[0]
+        for name, method in NEEDED.items()
+        if name in outputs
+    }
+    if ATTENTION not in parts:
+        return []
+    known = getattr(parts[ATTENTION], "sources_", scene.specs)
+    series = [name for name, spec in scene.specs.items() if "n_dates" in spec.axes and name in known]
+    if not series:
+        raise ValueError(
+            f"outputs={ATTENTION!r} needs a series in the scene; it has {list(scene.specs.values())}. Leave "
+            "it out."
+        )
+    return series
 
 
 def _check_scene(scene):

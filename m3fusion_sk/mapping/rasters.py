@@ -5,10 +5,11 @@ from typing import Any
 
 from .arrays import RasterArray
 from .patches import PatchReader
+from .patchseries import PatchSeriesReader
 from .series import SeriesReader
 from .vectors import VectorReader
 
-__all__ = ["PatchRaster", "RasterArray", "SeriesRaster", "VectorRaster"]
+__all__ = ["PatchRaster", "PatchSeriesRaster", "RasterArray", "SeriesRaster", "VectorRaster"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,3 +170,47 @@ class VectorRaster:
     def open(self, name):
         """The reader of this source; `name` is for messages."""
         return VectorReader(name, self)
+
+
+@dataclass(frozen=True, eq=False)
+class PatchSeriesRaster:
+    """Images of several dates on disk, of which each sample is a series of patches.
+
+    Of shape (n_dates, n_bands, height, width); each date's patch lies as in `PatchRaster`.
+
+    Parameters
+    ----------
+    path, n_bands, dates, order, mask, valid, fill, nodata, scale, offset
+        As in `SeriesRaster`, for each pixel of the images: missing dates are filled pixel by pixel.
+    size : int or (int, int), default=9
+        Side of a patch, or height and width, in pixels of the images.
+
+    Notes
+    -----
+    Values have the type that `SeriesRaster` gives them. A pixel is nodata where the patch's centre lies
+    outside the images or has a band without any valid date. Other pixels of a patch that have one read as
+    0 at all dates. With ``fill=None`` a date with NaN anywhere in the patch is one that the sample lacks for
+    ``M3FusionClassifier(missing="mask")``: with clouds, the smaller the patches the fewer dates are lost.
+
+    Examples
+    --------
+    >>> from m3fusion_sk.mapping import PatchSeriesRaster
+    >>> PatchSeriesRaster("s2_stack.tif", n_bands=10, size=9).fill
+    'linear'
+    """
+
+    path: Any
+    n_bands: int | None = None
+    size: Any = 9
+    dates: Any = None
+    order: str = "date"
+    mask: Any = None
+    valid: Any = (4, 5, 6, 7)
+    fill: str | None = "linear"
+    nodata: float | None = None
+    scale: Any = None
+    offset: Any = None
+
+    def open(self, name):
+        """The reader of this source; `name` is for messages."""
+        return PatchSeriesReader(name, self)

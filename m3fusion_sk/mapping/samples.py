@@ -32,8 +32,9 @@ class Samples:
         ``objects`` in the layer, of which ``kept`` gave samples and the others did not: ``missing_label``
         (or group), ``outside`` (not touching the image), ``empty`` (no pixel inside that a later polygon
         does not take) and ``nodata_objects``. ``pixels`` is the number of samples, ``nodata_pixels`` that
-        of pixels dropped since a source has no data, ``overlapping_pixels`` that of pixels in more than one
-        polygon, ``thinned_pixels`` that of pixels beyond the most that an object may give.
+        of pixels dropped since a required source has no data, ``overlapping_pixels`` that of pixels in
+        more than one polygon, ``thinned_pixels`` that of pixels beyond the most that an object may give,
+        and ``without_<source>`` that of samples that lack an optional source.
     dropped : dict of int to str
         Position in the layer of each object that gave no sample, and the reason, as in `report`.
     """
@@ -117,12 +118,12 @@ def take_samples(scene, labelled, max_pixels, random_state, block_size):
         rows, cols, objects, n_nodata = rows[valid], cols[valid], objects[valid], int((~valid).sum())
         chosen = _at_most(objects, max_pixels, random_state)
         rows, cols, objects, n_thinned = rows[chosen], cols[chosen], objects[chosen], int((~chosen).sum())
-    X, valid = _extract(scene, rows, cols, block_size)
+    X, valid, lacking = _extract(scene, rows, cols, block_size)
     n_nodata += int((~valid).sum())
     rows, cols, objects = rows[valid], cols[valid], objects[valid]
     nodata = dict.fromkeys(sorted(with_pixels - {*objects.tolist()}), "nodata_objects")
     dropped = dict(sorted((labelled.lost | nodata).items()))
-    report = _count(labelled, dropped, len(rows), n_nodata, n_thinned)
+    report = {**_count(labelled, dropped, len(rows), n_nodata, n_thinned), **lacking}
     _check_any(report, scene)
     labels, groups = labelled.labels[objects], labelled.groups[objects]
     return Samples(X, labels, groups, rows, cols, report, dropped)
@@ -203,19 +204,22 @@ def _check_any(report, scene):
 
 
 def _extract(scene, rows, cols, block_size):
-    """Samples of the pixels that have data, read square by square; and which those are."""
+    """Samples of the pixels that have data, read square by square; which those are; what some lack."""
     values = {
         name: np.empty((len(rows), *spec.shape), scene.dtypes[name]) for name, spec in scene.specs.items()
     }
-    valid = np.zeros(len(rows), bool)
+    valid, lacking = np.zeros(len(rows), bool), dict.fromkeys(sorted(scene.optional), 0)
     for pixels in _squares(rows, cols, block_size):
         X, valid[pixels] = scene.extract(rows[pixels], cols[pixels])
         for name in values:
-            values[name][pixels] = X.gather(name)
+            block = values[name][pixels] = X.gather(name)
+            if name in lacking:
+                absent = np.isnan(block).reshape(len(block), -1).all(axis=1)
+                lacking[name] += int((absent & valid[pixels]).sum())
     if not valid.all():
         for name in values:  # one at a time: patches may fill the memory
             values[name] = values[name][valid]
-    return MultiSource(values), valid
+    return MultiSource(values), valid, {f"without_{name}": n for name, n in lacking.items()}
 
 
 def _squares(rows, cols, block_size):

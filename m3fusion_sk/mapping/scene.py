@@ -9,7 +9,8 @@ from ..multisource import MultiSource
 from .files import hash_files
 from .grid import Alignment
 from .labelraster import is_label_raster, labelled_raster
-from .rasters import PatchRaster, SeriesRaster, VectorRaster
+from .optional import check_optional, nan_type, with_nan
+from .rasters import PatchRaster, PatchSeriesRaster, SeriesRaster, VectorRaster
 from .samples import labelled_polygons, take_samples
 
 __all__ = ["Scene"]
@@ -24,11 +25,17 @@ class Scene:
 
     Parameters
     ----------
-    sources : dict of str to SeriesRaster, PatchRaster or VectorRaster
+    sources : dict of str to SeriesRaster, PatchRaster, VectorRaster or PatchSeriesRaster
         The sources by name. An estimator trained on samples of one scene predicts on any scene with the
         same names.
     grid : str
         Name of the source whose pixels are the target grid.
+    optional : str or collection of str, default=()
+        Sources that a pixel may lack, such as an image at very high resolution that covers a part of the
+        scene. The others are required: a pixel without data in one of them is nodata. A pixel without data
+        in an optional source has NaN in all of its values, in samples and in maps, as estimators expect it
+        that can do without: ``M3FusionClassifier(missing_sources="drop")``. Optional sources are float32,
+        or float64 where they were. Where all sources are optional, a pixel needs one of them.
 
     Attributes
     ----------
@@ -38,7 +45,9 @@ class Scene:
         Rows and columns of the target grid.
     sources : dict
         The sources as given.
-    specs : dict of str to SeriesSpec, PatchSpec or VectorSpec
+    optional : frozenset of str
+        Names of the optional sources.
+    specs : dict of str to SeriesSpec, PatchSpec, VectorSpec or PatchSeriesSpec
         What one sample looks like in each source.
     paths : tuple of str
         All files that the scene reads.
@@ -76,8 +85,9 @@ class Scene:
     MultiSource(8 samples, s2: series (3, 2) uint16, spot: patch (3, 5, 5) uint16)
     """
 
-    def __init__(self, sources, grid):
+    def __init__(self, sources, grid, optional=()):
         self.sources = _as_sources(sources)
+        self.optional = check_optional(optional, self.sources)
         if grid not in self.sources:
             raise ValueError(f"grid must name one of the sources {list(self.sources)}; got {grid!r}.")
         self._readers = {name: source.open(name) for name, source in self.sources.items()}
@@ -85,7 +95,8 @@ class Scene:
         self._alignments = {
             name: Alignment.between(self.grid, reader.grid) for name, reader in self._readers.items()
         }
-        _check_common(self._alignments)
+        required = {name: a for name, a in self._alignments.items() if name not in self.optional}
+        _check_common(required or self._alignments)
         self.specs = {name: reader.spec for name, reader in self._readers.items()}
         self.paths = tuple(path for reader in self._readers.values() for path in reader.paths)
 
@@ -96,7 +107,10 @@ class Scene:
     @property
     def dtypes(self):
         """Type of the values of each source, whatever is read."""
-        return {name: reader.dtype for name, reader in self._readers.items()}
+        return {
+            name: nan_type(reader.dtype) if name in self.optional else reader.dtype
+            for name, reader in self._readers.items()
+        }
 
     def dates(self, name):
         """Dates of a series as they were given or found, one text each; ``t00``, ... if they are unknown."""
@@ -118,6 +132,7 @@ class Scene:
             alignment = self._alignments[name]
             sources[name] = {
                 "kind": type(reader).__name__,
+                "optional": name in self.optional,
                 "spec": list(reader.spec.shape),
                 "place": [
                     getattr(alignment, part) for part in ("finer", "coarser", "row_shift", "col_shift")
@@ -129,7 +144,7 @@ class Scene:
         return {"shape": list(self.shape), "sources": sources}
 
     def extract(self, rows, cols):
-        """Values of any pixels of the target grid, and which of them have data in every source.
+        """Values of any pixels of the target grid, and which of them have data in every required source.
 
         Parameters
         ----------
@@ -140,10 +155,11 @@ class Scene:
         Returns
         -------
         X : MultiSource
-            Patches as `PatchView`. Pixels without data hold a filler: 0 in series (NaN where gaps are left)
-            and vectors, any patch of the neighbourhood in patches.
+            Patches as `PatchView`. Pixels without data hold NaN in optional sources, in required ones a
+            filler: 0 in series (NaN where gaps are left) and vectors, any patch of the neighbourhood in
+            patches.
         valid : array of bool of shape (n_samples,)
-            False where a source has no data.
+            False where a required source has no data, or every source has none.
 
         Raises
         ------
@@ -153,11 +169,14 @@ class Scene:
             If a file cannot be read or has changed since the scene was opened.
         """
         rows, cols = _check_pixels(rows, cols)
-        values, valid = {}, np.ones(len(rows), bool)
+        values, has_data = {}, {}
         for name, reader in self._readers.items():
-            values[name], has_data = reader.read(self._alignments[name], rows, cols)
-            valid &= has_data
-        return MultiSource(values), valid
+            values[name], has_data[name] = reader.read(self._alignments[name], rows, cols)
+            if name in self.optional:
+                values[name] = with_nan(values[name], ~has_data[name])
+        required = [has for name, has in has_data.items() if name not in self.optional]
+        any_source = np.logical_or.reduce(list(has_data.values()))
+        return MultiSource(values), np.logical_and.reduce([any_source, *required])
 
     def read(self, window):
         """All sources for the pixels of a window of the target grid.
@@ -257,7 +276,7 @@ class Scene:
 
 
 def _as_sources(sources):
-    kinds = SeriesRaster, PatchRaster, VectorRaster
+    kinds = SeriesRaster, PatchRaster, VectorRaster, PatchSeriesRaster
     if not isinstance(sources, Mapping) or not sources:
         raise TypeError(
             'Scene needs a dict of sources by name, such as {"s2": SeriesRaster("s2.tif", n_bands=10)}; got '

@@ -49,7 +49,8 @@ def _shaping(settings):
 
 def _finished(network, dtype):
     kind = torch.float64 if dtype == "float64" else torch.float32
-    return network.to(dtype=kind, memory_format=torch.channels_last)
+    network.encoders.to(memory_format=torch.channels_last)
+    return network.to(dtype=kind)
 
 
 def resolve_device(device):

@@ -12,6 +12,15 @@ from .patchseries import PatchSeriesEncoder
 from .series import SeriesEncoder
 from .vector import VectorEncoder
 
+ENCODERS = {  # by kind of source
+    SeriesSpec: lambda spec, s: SeriesEncoder(
+        spec, s["hidden_size"], s["date_embedding"], s["series_encoder"]
+    ),
+    PatchSpec: lambda spec, s: PatchEncoder(spec, s["n_filters"], s["stem"], s["augment"]),
+    VectorSpec: lambda spec, s: VectorEncoder(spec),
+    PatchSeriesSpec: PatchSeriesEncoder,
+}
+
 
 class FusionNetwork(nn.Module):
     """M3Fusion for any number of named sources of any kind.
@@ -37,20 +46,10 @@ class FusionNetwork(nn.Module):
     def __init__(self, sources, scalers, n_classes, **shaping):
         super().__init__()
         self.sources, self.settings = dict(sources), shaping
-        make = {
-            SeriesSpec: lambda spec: SeriesEncoder(
-                spec, shaping["hidden_size"], shaping["date_embedding"], shaping["series_encoder"]
-            ),
-            PatchSpec: lambda spec: PatchEncoder(
-                spec, shaping["n_filters"], shaping["stem"], shaping["augment"]
-            ),
-            VectorSpec: VectorEncoder,
-            PatchSeriesSpec: lambda spec: PatchSeriesEncoder(spec, shaping),
-        }
         components = {SeriesSpec: shaping["linear_path"], PatchSpec: shaping["patch_path"]}
         feature_norm, dropout = shaping["feature_norm"], shaping["dropout"]
         self.scalers = nn.ModuleList(scalers[name] for name in sources)
-        self.encoders = nn.ModuleList(make[type(spec)](spec) for spec in sources.values())
+        self.encoders = nn.ModuleList(ENCODERS[type(spec)](spec, shaping) for spec in sources.values())
         self.paths = nn.ModuleList(
             LinearPath(spec, components.get(type(spec), 0)) for spec in sources.values()
         )

@@ -1,6 +1,9 @@
 """Figures of what a model looks at: dates, sources, heads."""
 
+from collections.abc import Mapping
+
 import numpy as np
+import pandas as pd
 
 from .style import axes_or_new, draw_shares, marks, name_ticks, open_frame, styled
 
@@ -15,8 +18,8 @@ def plot_attention(table, *, ax=None, title=None):
 
     Parameters
     ----------
-    table : pandas.DataFrame
-        Of one series, from `m3fusion_sk.explain.attention_by_class`.
+    table : dict of str to pandas.DataFrame, or pandas.DataFrame
+        From `m3fusion_sk.explain.attention_by_class`: all series, side by side, or one of them.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
     title : str, optional
@@ -26,6 +29,9 @@ def plot_attention(table, *, ax=None, title=None):
     matplotlib.axes.Axes
     """
     ax = axes_or_new(ax)
+    table, ends = _side_by_side(table) if isinstance(table, Mapping) else (table, [])
+    for end in ends[:-1]:  # between two series
+        ax.axvline(end - 0.5, color="white", linewidth=2)
     image = ax.imshow(table.to_numpy(), cmap="viridis", vmin=0, aspect="auto")
     step = -(-len(table.columns) // 20)  # at most 20 dates are named
     name_ticks(ax, table.columns[::step], table.index, step)
@@ -127,3 +133,13 @@ def _hatch(bars, hatch):
     """Patterns beside colours; white lines, so that they are seen in every colour."""
     for bar in bars:
         bar.set(hatch=hatch, edgecolor="white", linewidth=0)
+
+
+def _side_by_side(tables):
+    """One table of all series, whose names stand with the dates where there are several; and their ends."""
+    parts = [
+        table if len(tables) == 1 else table.rename(columns=lambda date, name=name: f"{name} {date}")
+        for name, table in tables.items()
+    ]
+    table = pd.concat(parts, axis=1).rename_axis(columns="date")
+    return table, np.cumsum([len(part.columns) for part in parts])

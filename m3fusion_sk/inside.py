@@ -1,0 +1,78 @@
+"""What is inside of pipelines, searches and calibrated classifiers: the part that can answer a question."""
+
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+from sklearn.pipeline import Pipeline
+
+__all__ = ["find_inside"]
+
+_THRESHOLD = (FixedThresholdClassifier, TunedThresholdClassifierCV)
+
+
+def find_inside(estimator, method, what):
+    """The part of an estimator that has a method, and what brings samples into the form that it takes.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Pipelines are followed to their last step, fitted searches to their best estimator, calibrated
+        classifiers to their only classifier.
+    method : str
+    what : str
+        Who asks, for the message.
+
+    Returns
+    -------
+    part : estimator
+    prepare : callable
+        ``prepare(X)`` is X after the steps before `part`.
+
+    Raises
+    ------
+    TypeError
+        If no part has the method.
+    """
+    part, steps = estimator, []
+    while not hasattr(part, method):
+        if isinstance(part, Pipeline):
+            steps += [part[:-1]] if len(part) > 1 else []
+            part = part[-1]
+            continue
+        inner, why = _inner(part)
+        if inner is None:
+            raise TypeError(
+                f"{what} needs a method {method}, as M3FusionClassifier has it, also at the end of a "
+                f"pipeline or in a fitted search; got {_path(estimator, part)}{why}."
+            )
+        part = inner
+
+    def prepare(X):
+        for step in steps:
+            X = step.transform(X)
+        return X
+
+    return part, prepare
+
+
+def _inner(part):
+    """What a wrapper holds, or None and why there is no such thing."""
+    if hasattr(part, "best_estimator_"):
+        return part.best_estimator_, ""
+    if isinstance(part, _THRESHOLD) and hasattr(part, "estimator_"):
+        return part.estimator_, ""
+    if isinstance(part, CalibratedClassifierCV):
+        fitted = getattr(part, "calibrated_classifiers_", [])
+        if len(fitted) == 1:
+            return fitted[0].estimator, ""
+        if not fitted:
+            return None, ", which is not fitted"
+        return None, f", which holds {len(fitted)} models: for one, calibrate with ensemble=False"
+    if hasattr(part, "param_grid") or hasattr(part, "param_distributions"):
+        return None, ", which has no best_estimator_: fit it, with refit=True"
+    return None, ", which has none"
+
+
+def _path(estimator, part):
+    """Names of the whole and of the part in question."""
+    names = dict.fromkeys([type(estimator).__name__, type(part).__name__])
+    return " with ".join(names)
