@@ -7,6 +7,7 @@ from .metrics import land_cover_scores
 from .model_selection import StratifiedGroupShuffleSplit
 from .multisource import MultiSource
 from .preprocessing import GapFiller, SelectSources, SpectralIndices, StackedFeatures
+from .report import land_cover_report
 from .settings import paper_settings
 from .synthetic import make_land_cover, make_scene
 
@@ -19,6 +20,7 @@ __all__ = [
     "StackedFeatures",
     "StratifiedGroupShuffleSplit",
     "__version__",
+    "land_cover_report",
     "land_cover_scores",
     "make_land_cover",
     "make_scene",

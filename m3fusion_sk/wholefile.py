@@ -16,7 +16,9 @@ def whole_file(path):
     """
     path = Path(path)
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"The model's folder must exist; {path.parent} does not. Make it first.")
+        raise FileNotFoundError(
+            f"The folder of {path.name} must exist; {path.parent} does not. Make it first."
+        )
     partial = path.with_name(path.name + ".partial")
     try:
         with open(partial, "wb") as file:

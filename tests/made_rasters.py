@@ -1,5 +1,6 @@
 """Rasters for tests: small files whose values say where they stand, and a slow way to look them up."""
 
+import json
 import tempfile
 from contextlib import contextmanager
 from fractions import Fraction
@@ -28,6 +29,24 @@ def write(path, values, pixel=10, origin=ORIGIN, crs="EPSG:32631", transform=Non
         path, "w", driver="GTiff", dtype=values.dtype, crs=crs, transform=transform, **profile
     ) as file:
         file.write(values)
+    return path
+
+
+CLASS_NAMES = {1: "forest", 2: "water"}
+CLASS_COLORS = {1: (255, 0, 0), 2: (0, 0, 255)}
+
+
+def write_class_map(
+    path, codes, names=CLASS_NAMES, colors=CLASS_COLORS, crs="EPSG:32740", pixel=10, origin=None
+):
+    """A class map such as `ChunkedPredictor` writes: with names and colours, and 0 as nodata."""
+    origin = origin or ((320000, 7690000) if crs == "EPSG:32740" else (10, 60))
+    dtype = np.uint8 if np.max(codes) < 256 else np.uint16
+    write(path, np.asarray(codes, dtype)[None], pixel, origin, crs, nodata=0)
+    with rasterio.open(path, "r+") as file:
+        if colors:
+            file.write_colormap(1, {code: (*rgb, 255) for code, rgb in colors.items()})
+        file.update_tags(CLASS_NAMES=json.dumps({str(code): name for code, name in names.items()}))
     return path
 
 

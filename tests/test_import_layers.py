@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "m3fusion_sk"
-EXTRAS = {"rasterio", "geopandas", "shapely", "matplotlib", "dask", "onnx", "spyndex"}
+EXTRAS = {
+    "rasterio",
+    "geopandas",
+    "shapely",
+    "matplotlib",
+    "dask",
+    "onnx",
+    "spyndex",
+    "jinja2",
+    "markupsafe",
+    "PIL",
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -50,9 +61,7 @@ def test_only_mapping_and_functions_import_rasterio():
     for path in FILES:
         top = {name.split(".")[0] for name in imported(path, top_only=True)}
         if path.parent.name != "mapping":
-            assert not top & {"rasterio", "geopandas", "shapely", "matplotlib", "dask", "onnx", "spyndex"}, (
-                path.name
-            )
+            assert not top & EXTRAS, path.name
 
 
 def test_there_are_no_import_cycles():

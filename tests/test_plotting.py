@@ -7,6 +7,7 @@ import pytest
 import rasterio
 
 matplotlib.use("Agg")
+from made_rasters import write_class_map
 from matplotlib import pyplot
 
 from m3fusion_sk import land_cover_scores
@@ -30,24 +31,10 @@ from m3fusion_sk.plotting import (
 )
 from m3fusion_sk.plotting.style import COLORS, scale_bar
 
-COLORS_OF_MAP = {1: (255, 0, 0, 255), 2: (0, 0, 255, 255)}
-
-
-def write_map(path, codes, names='{"1": "forest", "2": "water"}', crs="EPSG:32740", pixel=10):
-    corner = (320000, 7690000) if crs == "EPSG:32740" else (10, 60)
-    transform = rasterio.Affine(pixel, 0, corner[0], 0, -pixel, corner[1])
-    codes = np.asarray(codes, "u1")
-    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "nodata": 0, "transform": transform}
-    with rasterio.open(path, "w", crs=crs, height=codes.shape[0], width=codes.shape[1], **profile) as file:
-        file.write(codes, 1)
-        file.write_colormap(1, COLORS_OF_MAP)
-        file.update_tags(CLASS_NAMES=names)
-    return path
-
 
 @pytest.fixture
 def class_map(tmp_path):
-    return write_map(tmp_path / "map.tif", [[1, 1, 2, 2], [1, 0, 0, 2], [1, 1, 2, 2]])
+    return write_class_map(tmp_path / "map.tif", [[1, 1, 2, 2], [1, 0, 0, 2], [1, 1, 2, 2]])
 
 
 @pytest.fixture(autouse=True)
@@ -175,11 +162,11 @@ def test_the_scale_bar_has_its_length_on_the_ground(class_map):
 
 def test_degrees_are_shorter_in_the_north_and_pixels_have_no_length(tmp_path):
     codes = np.ones((10, 20))
-    ax = plot_class_map(write_map(tmp_path / "north.tif", codes, crs="EPSG:4326", pixel=0.001))
+    ax = plot_class_map(write_class_map(tmp_path / "north.tif", codes, crs="EPSG:4326", pixel=0.001))
     (start, stop), _ = ax.lines[-1].get_data()
     assert (stop - start) * 111_320 * np.cos(np.radians(59.995)) == pytest.approx(200)
     assert ax.get_xlabel() == "x (degree)" and "200 m" in texts(ax.texts)
-    ax = plot_class_map(write_map(tmp_path / "plain.tif", codes, crs=None))
+    ax = plot_class_map(write_class_map(tmp_path / "plain.tif", codes, crs=None))
     assert not ax.lines and not ax.texts and ax.get_xlabel() == "x (pixel)"
 
 
@@ -192,7 +179,7 @@ def test_bounds_show_the_pixels_that_they_touch(class_map):
 
 
 def test_a_pair_of_maps_has_one_legend_of_all_classes(class_map, tmp_path):
-    other = write_map(tmp_path / "other.tif", [[1, 2]], names='{"1": "forest", "2": "rocks"}')
+    other = write_class_map(tmp_path / "other.tif", [[1, 2]], names={1: "forest", 2: "rocks"})
     left, right = plot_map_pair(class_map, other, titles=("network", "forest"))
     assert left.get_legend() is None and texts(right.get_legend().get_texts()) == ["forest", "water", "rocks"]
     _, axes = pyplot.subplots(1, 2)
@@ -200,10 +187,10 @@ def test_a_pair_of_maps_has_one_legend_of_all_classes(class_map, tmp_path):
 
 
 def test_where_one_map_is_right_is_told_by_class_names_of_known_pixels(tmp_path):
-    truth = write_map(tmp_path / "truth.tif", [[1, 1, 1, 1], [2, 2, 0, 2]])
-    first = write_map(tmp_path / "first.tif", [[1, 1, 2, 2], [2, 1, 1, 0]])
-    swapped = '{"2": "forest", "1": "water"}'
-    second = write_map(tmp_path / "second.tif", [[2, 1, 2, 1], [1, 1, 1, 1]], names=swapped)
+    truth = write_class_map(tmp_path / "truth.tif", [[1, 1, 1, 1], [2, 2, 0, 2]])
+    first = write_class_map(tmp_path / "first.tif", [[1, 1, 2, 2], [2, 1, 1, 0]])
+    swapped = {2: "forest", 1: "water"}
+    second = write_class_map(tmp_path / "second.tif", [[2, 1, 2, 1], [1, 1, 1, 1]], names=swapped)
     ax = plot_where_right(truth, first, second, names=("network", "rf"))
     image = ax.images[0].get_array()
     both, one, two, none = (matplotlib.colors.to_rgb(c) for c in ("#E6E6E6", COLORS[0], COLORS[1], "black"))
@@ -218,7 +205,7 @@ def test_where_one_map_is_right_is_told_by_class_names_of_known_pixels(tmp_path)
 
 
 def test_maps_of_other_grids_are_not_compared_pixel_by_pixel(class_map, tmp_path):
-    other = write_map(tmp_path / "other.tif", np.ones((3, 5)))
+    other = write_class_map(tmp_path / "other.tif", np.ones((3, 5)))
     with pytest.raises(ValueError, match=r"same grid; .*map\.tif has 3x4 pixels .*other\.tif has 3x5 pixels"):
         plot_where_right(class_map, class_map, other)
 
@@ -226,7 +213,7 @@ def test_maps_of_other_grids_are_not_compared_pixel_by_pixel(class_map, tmp_path
 def test_zones_are_marked_where_most_of_it_is(tmp_path):
     codes = np.ones((6, 8))
     codes[1:3, 4:6] = 2
-    path = write_map(tmp_path / "zones.tif", codes)
+    path = write_class_map(tmp_path / "zones.tif", codes)
     zone = densest_zone(path, lambda values: values[0] == 2, 2)
     assert zone == (320040, 7689970, 320060, 7689990)
     ax = add_zones(plot_class_map(path), {"wet": zone})

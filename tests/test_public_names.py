@@ -21,6 +21,7 @@ TOP_LEVEL = {
     "StackedFeatures",
     "StratifiedGroupShuffleSplit",
     "__version__",
+    "land_cover_report",
     "land_cover_scores",
     "make_land_cover",
     "make_scene",
@@ -119,7 +120,18 @@ def test_the_help_of_the_classifier_is_enough_to_use_it():
 
 
 def test_the_package_is_imported_without_its_extras():
-    blocked = ["rasterio", "geopandas", "matplotlib", "dask", "onnx", "onnxruntime", "rio_cogeo", "spyndex"]
+    blocked = [
+        "rasterio",
+        "geopandas",
+        "matplotlib",
+        "dask",
+        "onnx",
+        "onnxruntime",
+        "rio_cogeo",
+        "spyndex",
+        "jinja2",
+        "playwright",
+    ]
     code = f"""
 import sys
 for name in {blocked}:

@@ -69,9 +69,8 @@ class ClassMap:
             shape = window.height, window.width
             codes = file.read(1, window=window, out_shape=_at_most(shape, side))
             names = {int(code): name for code, name in json.loads(file.tags()["CLASS_NAMES"]).items()}
-            table, crs = file.colormap(1), file.crs
+            colors, crs = _colors(file, names), file.crs
             edges = _edges(file.transform, window)
-        colors = {code: tuple(part / 255 for part in table[code][:3]) for code in names}
         unit, metres = _unit(crs, (edges[1] + edges[3]) / 2)
         crs = crs.to_string() if crs else None
         return cls(codes, names, colors, edges, shape, unit, metres, crs, str(path))
@@ -102,6 +101,17 @@ class ClassMap:
                 f"Maps that are compared must have the same grid; {self.path} has {_grid(self)}, and "
                 f"{other.path} has {_grid(other)}. Predict both on the same scene."
             )
+
+
+def _colors(file, names):
+    """Those of the file, or the usual ones where another program has dropped them."""
+    try:
+        table = file.colormap(1)
+    except ValueError:
+        from ..mapping.legend import Legend
+
+        table = dict(zip(names, Legend.of(list(names.values())).colors, strict=True))
+    return {code: tuple(part / 255 for part in table[code][:3]) for code in names}
 
 
 def _unit(crs, latitude):

@@ -1,0 +1,91 @@
+"""How a report and its maps came to be: files, hashes, versions, settings, commands."""
+
+import hashlib
+import json
+import platform
+import shlex
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from .._version import __version__
+
+__all__ = ["origin"]
+
+_PACKAGES = ("numpy", "pandas", "scikit-learn", "torch", "skorch", "rasterio")
+
+
+def origin(maps, models, command):
+    """Titles, each with pairs of what and which.
+
+    Parameters
+    ----------
+    maps : dict of str to path
+        Class maps; what `ChunkedPredictor` reported of them stands beside them.
+    models : dict of str to estimator
+    command : str or None
+        What was run; the command of this process by default.
+
+    Returns
+    -------
+    list of (str, list of (str, str))
+    """
+    page = [
+        ("written", datetime.now(UTC).isoformat(timespec="seconds")),
+        ("command", command or " ".join(map(shlex.quote, sys.orig_argv))),
+        ("versions", _versions()),
+    ]
+    parts = [("This page", page)]
+    parts += [(f"Model: {name}", _model(model)) for name, model in models.items()]
+    return parts + [(f"Map: {name}", _map(Path(path))) for name, path in maps.items()]
+
+
+def _versions():
+    found = {"m3fusion_sk": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return _joined(found)
+
+
+def _model(model):
+    found = [("settings", repr(model))]
+    if hasattr(model, "content_hash"):
+        found.append(("content hash", model.content_hash()))
+    return found
+
+
+def _map(path):
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    from ..mapping.run import beside as named_beside  # maps need rasterio, and so does that module
+
+    beside = named_beside(path, ".report.json")
+    if not beside.is_file():
+        return [("file", path.name), ("SHA-256", digest)]
+    report = json.loads(beside.read_text())
+    stated = report["outputs"].get("class", {}).get("sha256")
+    same = "as reported" if stated == digest else f"not the file of its report, which had {stated}"
+    found = [("file", path.name), ("SHA-256", f"{digest} ({same})"), ("run key", report["run_key"])]
+    found += [(what, _text(report["inputs"][what])) for what in ("model", "map") if what in report["inputs"]]
+    found += [("inputs", _text(part)) for part in [report["inputs"].get("scene")] if part]
+    grid = report["grid"]
+    found += [
+        ("grid", f"{grid['height']} x {grid['width']} pixels, {grid['crs']}"),
+        ("versions", _joined(report["versions"])),
+        ("finished", report["finished"]),
+        ("pixels", _joined(report["pixels"])),
+        ("seconds by step", _joined(report["seconds_of_all_chunks"])),
+    ]
+    return found
+
+
+def _text(part):
+    return part if isinstance(part, str) else json.dumps(part, indent=1, ensure_ascii=False)
+
+
+def _joined(parts):
+    return ", ".join(f"{name} {value}" for name, value in parts.items())
