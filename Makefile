@@ -25,7 +25,7 @@ $(OLDEST)/.ready: pyproject.toml setup.py constraints-oldest.txt
 		onnx onnxruntime pytest pytest-timeout hypothesis psutil array-api-compat
 	touch $(OLDEST)/.ready
 
-demo: $(READY) ## the main job on a made scene: table, maps and figures in demo/
+demo: $(READY) ## the main job on a made scene: maps, and a page that explains them, in demo/
 	$(RUN) examples/map_scene.py demo
 
 test: $(READY) ## all tests

@@ -1,4 +1,4 @@
-"""From rasters and labelled polygons to an accuracy table and a class map.
+"""From rasters and labelled polygons to a class map and a page that explains it.
 
 This is the main job of the package, on a scene that it makes itself: a Sentinel-2-like series with clouds
 at 10 m, an image at 2 m, and labelled polygons, with the classes of the paper's site. Replace the paths by
@@ -14,13 +14,15 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import rasterio
-from matplotlib import pyplot
 
 import m3fusion_sk
 from m3fusion_sk import M3FusionClassifier, StratifiedGroupShuffleSplit, make_scene, stacked_forest
+from m3fusion_sk.areas import estimate_areas
 from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, Scene, SeriesRaster
-from m3fusion_sk.plotting import plot_class_map, plot_confusion
+from m3fusion_sk.plotting import plot_map_pair
 from m3fusion_sk.protocol import as_text, rows_by_source, score_row, summarize
+from m3fusion_sk.reference import draw_reference_sample
+from m3fusion_sk.report import describe_models, land_cover_report
 
 
 def read_samples(made):
@@ -41,19 +43,20 @@ def compare(models, samples):
         rows.append({"split": 0, "model": model, "sources": sources, **scores.summary, **seconds})
         results[model, sources] = fitted, scores
         print(f"  {model} on {sources}: accuracy {scores.summary['accuracy']:.4f}", flush=True)
-    return pd.DataFrame(rows), results
+    return pd.DataFrame(rows), results, test
 
 
-def draw(folder, results):
-    """map.png with both maps and a legend, and confusion.png."""
-    figure, axes = pyplot.subplots(1, 2, figsize=(15, 6), layout="constrained", sharey=True)
-    plot_class_map(folder / "map.tif", ax=axes[0], title="M3Fusion network", legend=False)
-    plot_class_map(folder / "map_forest.tif", ax=axes[1], title="Random forest, stacked features")
-    figure.savefig(folder / "map.png", dpi=120)
-    figure, axes = pyplot.subplots(1, 2, figsize=(16, 8), layout="constrained")
-    for ax, model in zip(axes, ("network", "forest"), strict=True):
-        plot_confusion(results[model, "all"][1].confusion, ax=ax, title=f"{model} (% of the true class)")
-    figure.savefig(folder / "confusion.png", dpi=120)
+def explain(path, made, samples, test, models, maps, **more):
+    """report.html: a page with scores, maps, attention, importances, calibration, areas and hashes."""
+    drawn = draw_reference_sample(maps["network"], 1000, least=20, random_state=0)
+    with rasterio.open(made.truth) as truth:  # here the scene knows; elsewhere someone looks at each place
+        seen = np.array(made.class_names)[truth.read(1)[drawn.points["row"], drawn.points["col"]] - 1]
+    if drawn.strata["n_samples"].min() > 1:  # a variance needs two samples of each mapped class
+        more["areas"] = estimate_areas(seen, drawn.points["mapped"], drawn.areas)
+    X, y, groups = samples.X[test].materialize(), samples.y[test], samples.groups[test]
+    found = describe_models(models, X, y, groups=groups, dates={"ts": made.dates}, n_repeats=2)
+    title = "Land cover of a made scene"
+    return land_cover_report(path, maps=maps, title=title, overwrite=True, **found, **more)
 
 
 def agreement(path, made):
@@ -81,7 +84,7 @@ def main(folder="demo", size=260, n_dates=12, max_epochs=30, n_estimators=200):
         "forest": stacked_forest(n_estimators, random_state=0, n_jobs=-1),
         "network": M3FusionClassifier(max_epochs=max_epochs, random_state=0),
     }
-    table, results = compare(models, samples)
+    table, results, test = compare(models, samples)
     print("\n" + as_text(summarize(table)) + "\n")
 
     maps = {"network": folder / "map.tif", "forest": folder / "map_forest.tif"}
@@ -89,7 +92,10 @@ def main(folder="demo", size=260, n_dates=12, max_epochs=30, n_estimators=200):
         predictor = ChunkedPredictor(results[model, "all"][0], colors=made.colors)
         predictor.predict(scene, path, overwrite=True)
         print(f"wrote {path}: {agreement(path, made):.4f} of all pixels as made", flush=True)
-    draw(folder, results)
+    left, _ = plot_map_pair(*maps.values(), titles=("M3Fusion network", "Random forest, stacked features"))
+    left.figure.savefig(folder / "map.png", dpi=120)
+    fitted = {model: results[model, "all"][0] for model in maps}
+    page = explain(folder / "report.html", made, samples, test, fitted, maps, comparison=table)
     report = {
         "versions": {"m3fusion_sk": m3fusion_sk.__version__, "python": sys.version.split()[0]},
         "samples": samples.report,
@@ -99,7 +105,8 @@ def main(folder="demo", size=260, n_dates=12, max_epochs=30, n_estimators=200):
         "seconds": time.perf_counter() - start,
     }
     (folder / "report.json").write_text(json.dumps(report, indent=1))
-    print(f"wrote map.png, confusion.png and report.json; {report['seconds']:.0f} seconds in all")
+    print(f"wrote map.png, report.json and report.html; {report['seconds']:.0f} seconds in all")
+    print(f"Look at {page.resolve()}")
 
 
 if __name__ == "__main__":

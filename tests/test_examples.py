@@ -1,6 +1,7 @@
 """The examples run, as files, on small sizes."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,7 @@ def test_grid_search_tries_every_setting(tmp_path):
 def test_map_scene_writes_table_maps_figures_and_report(tmp_path):
     out = run("map_scene.py", "out", 120, 4, 2, 10, cwd=tmp_path)
     folder = tmp_path / "out"
-    for name in ("map.tif", "map_forest.tif", "map.png", "confusion.png", "report.json"):
+    for name in ("map.tif", "map_forest.tif", "map.png", "report.json", "report.html"):
         assert (folder / name).stat().st_size > 1000, name
     report = json.loads((folder / "report.json").read_text())
     rows = [(row["model"], row["sources"]) for row in report["table"]]
@@ -41,6 +42,11 @@ def test_map_scene_writes_table_maps_figures_and_report(tmp_path):
     for row in report["table"]:
         assert 0 < row["accuracy"] < 1
         assert f"{row['accuracy']:.4f}" in out
+    assert f"Look at {folder / 'report.html'}" in out
+    sections = re.findall(r'<section id="(\w+)"', (folder / "report.html").read_text())
+    assert sections == [
+        "maps", "scores", "classes", "confusion", "attention", "importance", "calibration", "areas", "origin"
+    ]  # fmt: skip
 
 
 def test_average_seeds_scores_each_network_and_their_mean_and_maps_it(tmp_path):

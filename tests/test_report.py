@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 from made_rasters import write_class_map
 from PIL import Image
+from sklearn.pipeline import make_pipeline
 
-from m3fusion_sk import M3FusionClassifier, land_cover_report, stacked_forest
+from m3fusion_sk import M3FusionClassifier, SelectSources, land_cover_report, stacked_forest
 from m3fusion_sk.areas import estimate_areas
 from m3fusion_sk.calibration import calibration_scores
+from m3fusion_sk.report import describe_models
 
 HOSTILE = '<script>alert("x")</script>&amp;\'"'
 
@@ -278,3 +280,42 @@ def test_what_does_not_fit_is_refused(given, error, message, tmp_path):
     with pytest.raises(error, match=message):
         land_cover_report(tmp_path / "r.html", **given)
     assert not list(tmp_path.iterdir())
+
+
+def test_models_are_asked_in_one_go_and_their_answers_make_a_page(tmp_path):
+    rng, y = np.random.default_rng(0), np.repeat(["crops", "forest"], 30)
+    X = {
+        "ts": rng.normal(size=(60, 3, 2)) + (y == "crops")[:, None, None],
+        "terrain": rng.normal(size=(60, 2)),
+    }
+    objects = np.arange(60) // 3
+    network = M3FusionClassifier(hidden_size=4, max_epochs=2, random_state=0)
+    models = {"network": make_pipeline(SelectSources(["ts"]), network.fit({"ts": X["ts"]}, y))}
+    models["forest"] = stacked_forest(5, random_state=0).fit(X, y)
+    found = describe_models(models, X, y, groups=objects, dates={"ts": ["May", "June", "July"]}, n_repeats=1)
+    np.testing.assert_array_equal(found["predictions"]["forest"], models["forest"].predict(X))
+    assert found["attention"]["ts"].columns.tolist() == ["May", "June", "July"]
+    assert found["importance"]["of sources"].loc["terrain", "importance"] == 0  # the network does not see it
+    shown = read(land_cover_report(tmp_path / "r.html", **found))
+    assert shown.sections == [
+        "scores",
+        "classes",
+        "confusion",
+        "attention",
+        "importance",
+        "calibration",
+        "origin",
+    ]
+    assert network.content_hash() in shown.words
+
+
+def test_models_without_series_or_attention_say_less(tmp_path):
+    rng, y = np.random.default_rng(0), np.repeat(["crops", "forest"], 30)
+    X = {"terrain": rng.normal(size=(60, 2))}
+    found = describe_models({"forest": stacked_forest(5, random_state=0).fit(X, y)}, X, y)
+    assert "attention" not in found and list(found["importance"]) == ["of sources"]
+    assert read(land_cover_report(tmp_path / "r.html", **found)).sections
+    with pytest.raises(ValueError, match="models must hold"):
+        describe_models({}, X, y)
+    with pytest.raises(ValueError, match="one value for each sample"):
+        describe_models(found["models"], X, y[1:])

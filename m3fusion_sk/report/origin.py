@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from sklearn.pipeline import Pipeline
+
 from .._version import __version__
 
 __all__ = ["origin"]
@@ -53,8 +55,9 @@ def _versions():
 
 def _model(model):
     found = [("settings", repr(model))]
-    if hasattr(model, "content_hash"):
-        found.append(("content hash", model.content_hash()))
+    last = model[-1] if isinstance(model, Pipeline) else model
+    if hasattr(last, "content_hash"):
+        found.append(("content hash", last.content_hash()))
     return found
 
 
