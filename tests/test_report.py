@@ -290,7 +290,7 @@ def test_models_are_asked_in_one_go_and_their_answers_make_a_page(tmp_path):
     }
     objects = np.arange(60) // 3
     network = M3FusionClassifier(hidden_size=4, max_epochs=2, random_state=0)
-    models = {"network": make_pipeline(SelectSources(["ts"]), network.fit({"ts": X["ts"]}, y))}
+    models = {"network": make_pipeline(SelectSources(["ts"]), network).fit(X, y)}
     models["forest"] = stacked_forest(5, random_state=0).fit(X, y)
     found = describe_models(models, X, y, groups=objects, dates={"ts": ["May", "June", "July"]}, n_repeats=1)
     np.testing.assert_array_equal(found["predictions"]["forest"], models["forest"].predict(X))
