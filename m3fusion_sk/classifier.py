@@ -96,6 +96,10 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     patience : int, default=20
     dtype : {"float32", "float64", "bfloat16"}, default="float32"
         Arithmetic of training; bfloat16 is autocast with float32 weights.
+    precision : {"float32", "bfloat16", "int8"}, default="float32"
+        Arithmetic of prediction; it may be set after `fit`. "float32" is exact (float64 after training in
+        it). The others are faster and differ a little: "bfloat16" everywhere, "int8" (on x86 processors
+        only) in convolutions and in the recurrence, with ranges of values that `fit` records.
     device : str, default="auto"
         A torch device; "auto" is a CUDA GPU if there is one. Not measured on a GPU.
     random_state : int, RandomState instance or None, default=None
@@ -189,6 +193,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         validation_fraction=0.2,
         patience=20,
         dtype="float32",
+        precision="float32",
         device="auto",
         random_state=None,
         verbose=0,
@@ -224,6 +229,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.dtype = dtype
+        self.precision = precision
         self.device = device
         self.random_state = random_state
         self.verbose = verbose

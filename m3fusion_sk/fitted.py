@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from . import onnx_export, persistence
 from .missing import check_samples
 from .network import inference
+from .settings import check_choice
 
 
 class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin):
@@ -100,7 +101,8 @@ class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classifier
     def _run(self, compute, X):
         check_is_fitted(self, "net_")
         X = check_samples(self, X, self.net_.module_.settings, reset=False)
-        return inference.run(self.net_.module_, X, compute)
+        check_choice(self, "precision")
+        return inference.run(self.net_.for_prediction(self.precision), X, compute)
 
     @property
     def _n_features_out(self):

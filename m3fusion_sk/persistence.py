@@ -156,6 +156,8 @@ def _network(shaping, sources, n_classes, weights):
     settings = SimpleNamespace(**{**paper_settings(), **shaping})  # what a file lacks did nothing then
     with torch.device("meta"):  # shapes alone: no description makes us take much memory
         expected = empty_network(settings, sources, n_classes).state_dict()
+    ranges = {name: torch.zeros(part.shape) for name, part in expected.items() if name.endswith(".ranges")}
+    weights = {**ranges, **weights}  # which files of version 0.1 may lack
     if _shapes(expected) != _shapes(weights):
         raise _Refused("describes another network than that of its weights: it was altered. Save it again.")
     network = empty_network(settings, sources, n_classes)

@@ -15,6 +15,7 @@ CHOICES = {
     "optimizer": ("adam", "adamw"),
     "schedule": ("constant", "one-cycle"),
     "dtype": ("float32", "float64", "bfloat16"),
+    "precision": ("float32", "bfloat16", "int8"),
     "missing": ("error", "fill", "mask"),
     "missing_sources": ("error", "drop"),
 }
@@ -70,15 +71,14 @@ def paper_settings():
         "early_stopping": False,
         "warm_start": False,
         "dtype": "float32",
+        "precision": "float32",
     }
 
 
 def check_settings(settings, sources):
     """Refuse parameters that cannot work, alone or with these sources."""
-    for name, choices in CHOICES.items():
-        value = getattr(settings, name)
-        _check(settings, name, value is None or isinstance(value, str), f"one of {choices}")
-        _check(settings, name, value in choices, f"one of {choices}")
+    for name in CHOICES:
+        check_choice(settings, name)
     for name in COUNTS:
         _check(settings, name, _is_count(getattr(settings, name)), "an integer of at least 1")
     for name in FLAGS:
@@ -129,6 +129,14 @@ def auxiliary_weights(alpha, sources):
         if not isinstance(weight, Real) or not 0 <= weight < float("inf"):
             raise ValueError(f"alpha must be a number from 0, or a dict of such by source; got {alpha!r}.")
     return {name: float(weights[name]) for name in sources}
+
+
+def check_choice(settings, name):
+    """Refuse what is none of the choices of a parameter."""
+    value, choices = getattr(settings, name), CHOICES[name]
+    _check(
+        settings, name, (value is None or isinstance(value, str)) and value in choices, f"one of {choices}"
+    )
 
 
 def _check(settings, name, holds, expected):

@@ -11,6 +11,7 @@ from .network import inference
 from .network.batches import Batches, batch_cuts
 from .network.build import build_network, resolve_device
 from .network.net import FusionNet, epochs_for, make_net
+from .network.prepared.ranges import record_ranges
 from .progress import FitTask, with_callbacks
 from .settings import auxiliary_weights
 from .targets import Targets
@@ -80,6 +81,7 @@ def train(run, alpha, device, task, n_past=0):
             pair[0].resume(run.before.position.order)
             _set_noise(run.before.position.noise, device)
         net.partial_fit(pair)
+        record_ranges(net.module_, run.X[run.sides[0]], seed)
         goes_on = run.method == "partial_fit"
         position = Position(pair[0].position(), _noise(device)) if goes_on else None
         return net.finish(position)

@@ -60,7 +60,12 @@ def batch_cuts(n_samples, batch_size):
 
 def gather_tensors(X, rows):
     """Rows of every source as tensors, in the number type of the source."""
-    return {name: as_tensor(X.gather(name, rows)) for name in X.names}
+    return {name: gather_tensor(X, name, rows) for name in X.names}
+
+
+def gather_tensor(X, name, rows):
+    """Rows of one source as a tensor, in the number type of the source."""
+    return as_tensor(X.gather(name, rows))
 
 
 def as_tensor(array):

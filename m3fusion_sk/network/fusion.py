@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from ..sources import PatchSeriesSpec, PatchSpec, SeriesSpec, VectorSpec
+from .blocks import PatchBlock
 from .gaps import SourceDropout, carried, has_values, lacking_dates
 from .initialization import glorot
 from .linear_path import LinearPath
@@ -112,7 +113,9 @@ class FusionNetwork(nn.Module):
         if present is not None and self.training:  # statistics of batches come from the samples that have it
             return self._feature_of_some(name, x, present, scaler, encoder, path, norm)
         x, lacking = self.gaps(scaler(x), name)
-        parts = [encoder(x, **lacking), path(x)] if path.n_outputs else [encoder(x, **lacking)]
+        parts = [encoder(x, **lacking)]
+        if path.n_outputs:
+            parts.append(path(x.patches() if isinstance(x, PatchBlock) else x))
         feature = norm(torch.cat(parts, dim=1))
         return feature if present is None else torch.where(present[:, None], feature, 0)
 

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from .batches import gather_tensors
+from .batches import gather_tensor
+from .blocks import batches_of_neighbours, block_of, view_of
 
 BATCH_SIZE = 256
 
@@ -25,14 +26,36 @@ def run(network, X, compute, batch_size=BATCH_SIZE):
     array of shape (n_samples, ...), or dict of arrays
     """
     device = next(network.parameters()).device
-    results = None
+    results, views = None, _shared_views(network, X)
     with torch.inference_mode():
-        for start in range(0, len(X), batch_size):
-            inputs = gather_tensors(X, slice(start, start + batch_size))
+        for rows in _batches(views, len(X), batch_size):
+            inputs = _inputs(X, rows, views)
             part = compute(network, {name: x.to(device) for name, x in inputs.items()})
             results = _room(part, len(X)) if results is None else results
-            _put(part, results, start)
+            _put(part, results, rows)
     return results
+
+
+def _shared_views(network, X):
+    """The sources whose patches are cut from one image, where the network computes common parts once."""
+    if network.may_lack_sources:
+        return {}
+    encoders = zip(network.sources, network.encoders, strict=True)
+    views = {name: view_of(X, name) for name, encoder in encoders if getattr(encoder, "shares", False)}
+    return {name: view for name, view in views.items() if view is not None}
+
+
+def _batches(views, n_samples, batch_size):
+    """Rows of each batch: neighbours of the first image, or in order."""
+    for view in views.values():
+        return batches_of_neighbours(view, batch_size)
+    return (slice(start, start + batch_size) for start in range(0, n_samples, batch_size))
+
+
+def _inputs(X, rows, views):
+    blocks = {name: block_of(view.take(rows)) for name, view in views.items()}
+    blocks = {name: block for name, block in blocks.items() if block is not None}
+    return {name: blocks[name] if name in blocks else gather_tensor(X, name, rows) for name in X.names}
 
 
 def _room(part, n_samples):
@@ -42,12 +65,12 @@ def _room(part, n_samples):
     return np.empty((n_samples, *part.shape[1:]), part[:0].cpu().numpy().dtype)
 
 
-def _put(part, results, start):
+def _put(part, results, rows):
     if isinstance(part, dict):
         for name, values in part.items():
-            _put(values, results[name], start)
+            _put(values, results[name], rows)
     else:
-        results[start : start + len(part)] = part.cpu().numpy()
+        results[rows] = part.cpu().numpy()
 
 
 def proba(network, inputs):

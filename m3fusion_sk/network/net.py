@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 
 from .loss import FusionLoss
 from .mixup import mix
+from .prepared import prepare
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 MONITOR = "valid_fusion"
@@ -27,6 +28,7 @@ class FusionNet(NeuralNet):
     interrupted = False
     seed = None  # of the run that trained it
     position = None  # where `partial_fit` left off
+    prepared = None  # precision and network of the last prediction
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         """Train; early stopping ends it quietly, a keyboard interrupt is remembered in `interrupted`."""
@@ -82,6 +84,15 @@ class FusionNet(NeuralNet):
         for _, callback in self.callbacks_:
             vars(callback).pop("lr_scheduler_", None)  # which holds the optimizer, and so the weights
         return self
+
+    def for_prediction(self, precision):
+        """The network in the arithmetic of a prediction; it is made once."""
+        if self.prepared is None or self.prepared[0] != precision:
+            self.prepared = precision, prepare(self.module_, precision)
+        return self.prepared[1]
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "prepared": None}
 
     def epochs(self, first=1):
         """The history as plain numbers: one dict of losses and duration for each epoch."""

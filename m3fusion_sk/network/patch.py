@@ -65,6 +65,7 @@ class PatchEncoder(nn.Module):
         self.conv3 = ConvBlock(twice, twice, 3, padding=1)
         self.conv4 = ConvBlock(2 * twice, twice, 1)
         self.n_outputs = twice
+        self.register_buffer("ranges", torch.zeros(3, 2))  # least and largest value behind the first three
         glorot(self)
 
     def forward(self, x):  # (n, bands, 25, 25) -> (n, 512)
@@ -73,3 +74,13 @@ class PatchEncoder(nn.Module):
         a = self.conv2(x)  # (n, 512, 7, 7)
         b = self.conv3(a)  # (n, 512, 7, 7)
         return self.conv4(torch.cat([a, b], dim=1)).mean(dim=(2, 3))  # (n, 512)
+
+    def record_ranges(self, x):
+        """Widen the ranges of values between the layers by those of these patches, for `precision` "int8"."""
+        pooled = self.pool(self.conv1(x.contiguous(memory_format=torch.channels_last)))
+        second = self.conv2(pooled)
+        convolution, relu, _ = self.conv3
+        third = relu(convolution(second))
+        found = torch.stack([torch.stack([part.min(), part.max()]) for part in (pooled, second, third)])
+        self.ranges[:, 0].copy_(torch.minimum(self.ranges[:, 0], found[:, 0]))
+        self.ranges[:, 1].copy_(torch.maximum(self.ranges[:, 1], found[:, 1]))

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from ..rows import row_blocks
+from .blocks import PatchBlock
 
 
 class InputScaler(nn.Module):
@@ -15,7 +16,9 @@ class InputScaler(nn.Module):
         self.register_buffer("center", torch.as_tensor(center))
         self.register_buffer("scale", torch.as_tensor(scale))
 
-    def forward(self, x):  # (n, ...) of any dtype -> (n, ...)
+    def forward(self, x):  # (n, ...) of any dtype, or PatchBlock -> (n, ...)
+        if isinstance(x, PatchBlock):
+            return x.map(self)
         return (x.to(self.center.dtype) - self.center) / self.scale
 
 

@@ -1,0 +1,76 @@
+"""Patches of one image as a network takes them: the image once, and where each patch lies in it."""
+
+import numpy as np
+import torch
+
+from ..patchview import PatchView
+from .batches import as_tensor
+
+TILE = 16  # patches along each side of a batch of neighbours
+_WORTH = 0.5  # an image is handed over if it has at most this share of its patches' pixels
+
+
+class PatchBlock:
+    """Patches that share an image.
+
+    Parameters
+    ----------
+    image : tensor of shape (n_bands, block_height, block_width)
+    rows, cols : tensor of int of shape (n_samples,)
+        First row and column of each patch.
+    size : (int, int)
+        Height and width of a patch.
+    """
+
+    def __init__(self, image, rows, cols, size):
+        self.image, self.rows, self.cols, self.size = image, rows, cols, size
+
+    def __len__(self):
+        return len(self.rows)
+
+    def to(self, device):
+        return PatchBlock(*(part.to(device) for part in (self.image, self.rows, self.cols)), self.size)
+
+    def map(self, function):
+        """The patches of another image, which `function` makes of (1, n_bands, height, width)."""
+        return PatchBlock(function(self.image[None])[0], self.rows, self.cols, self.size)
+
+    def patches(self):  # -> (n_samples, n_bands, height, width)
+        windows = self.image.unfold(1, self.size[0], 1).unfold(2, self.size[1], 1)
+        return windows[:, self.rows, self.cols].transpose(0, 1)
+
+
+def block_of(view):
+    """The part of a `PatchView`'s image that its patches need, or None where that saves no work."""
+    tops, lefts = view.rows.min(), view.cols.min()
+    height = view.rows.max() - tops + view.size[0]
+    width = view.cols.max() - lefts + view.size[1]
+    if height * width > _WORTH * len(view) * view.size[0] * view.size[1]:
+        return None
+    image = as_tensor(view.image[:, tops : tops + height, lefts : lefts + width])
+    return PatchBlock(
+        image, torch.from_numpy(view.rows - tops), torch.from_numpy(view.cols - lefts), view.size
+    )
+
+
+def batches_of_neighbours(view, batch_size):
+    """Rows of a `PatchView` in batches whose patches lie close together."""
+    tiles = [_tile(positions) for positions in (view.rows, view.cols)]
+    order = np.lexsort((view.cols, view.rows, tiles[1], tiles[0]))
+    tile = tiles[0][order] * (tiles[1].max(initial=0) + 1) + tiles[1][order]
+    starts = np.flatnonzero(np.diff(tile)) + 1
+    for part in np.split(order, starts):
+        yield from (part[start : start + batch_size] for start in range(0, len(part), batch_size))
+
+
+def _tile(positions):
+    """The number of the tile of each position: few tiles of about equal sides."""
+    places, index = np.unique(positions, return_inverse=True)
+    n_tiles = -(-len(places) // TILE)
+    return index * n_tiles // max(len(places), 1)
+
+
+def view_of(X, name):
+    """The `PatchView` that a source of X is, or None."""
+    values = X.rows_of(name)
+    return values if isinstance(values, PatchView) else None

@@ -1,0 +1,183 @@
+"""The patch encoder for prediction: what neighbouring patches have in common is computed once.
+
+The first convolution, its pooling and the second convolution see no border of the patch, so that their values
+are those of the whole image: patches that start on even and odd rows and columns are pooled in four ways. The
+third convolution sees the border of each patch, so from there on each patch is by itself.
+"""
+
+import torch
+from torch import nn
+from torch.nn.functional import conv2d, linear, max_pool2d, pad
+
+from ..blocks import PatchBlock
+from .int8 import LARGEST, Int8Convolution, Int8Linear, check_available
+
+
+class PreparedPatchEncoder(nn.Module):
+    """A `PatchEncoder` for prediction, of patches or of a `PatchBlock`."""
+
+    def __init__(self, encoder, precision):
+        super().__init__()
+        self.n_outputs = encoder.n_outputs
+        self.pooled = isinstance(encoder.pool, nn.MaxPool2d)
+        convolutions = [block[0] for block in (encoder.conv1, encoder.conv2)]
+        self.shares = self.pooled and not any(any(part.padding) for part in convolutions)
+        kind = torch.bfloat16 if precision == "bfloat16" else encoder.conv1[0].weight.dtype
+        layers = Int8Layers if precision == "int8" else FloatLayers
+        self.layers = layers(encoder, kind)
+
+    def forward(self, x):  # (n, bands, 25, 25) or PatchBlock -> (n, 512)
+        if isinstance(x, PatchBlock):
+            a = self._shared(x) if self.shares else self._single(x.patches())
+        else:
+            a = self._single(x)
+        return self.layers.last(*a)
+
+    def _single(self, x):  # (n, bands, height, width) -> maps of the second convolution, and what they add
+        maps = self.layers.first(x.contiguous(memory_format=torch.channels_last))
+        maps = self.layers.second(max_pool2d(maps, 2) if self.pooled else maps)
+        n, _, height, width = maps.shape
+        flat = maps.permute(0, 2, 3, 1).reshape(n * height * width, -1)
+        return flat, self.layers.half(flat), (n, height, width)
+
+    def _shared(self, block):
+        more = [0 if size % 2 else 2 for size in block.size]  # so that the last pixels of even sizes count
+        image = pad(block.image[None], (0, more[1], 0, more[0]))
+        maps = self.layers.first(image.contiguous(memory_format=torch.channels_last))
+        sides = [(size - 6) // 2 - 2 for size in block.size]
+        maps = self.layers.second(_pooled_in_four_ways(maps))
+        n_rows, n_cols = maps.shape[2:]
+        flat = maps.permute(0, 2, 3, 1).reshape(4 * n_rows * n_cols, -1)
+        phase = 2 * (block.rows % 2) + block.cols % 2
+        first = (phase * n_rows + block.rows // 2) * n_cols + block.cols // 2
+        inside = torch.arange(sides[0])[:, None] * n_cols + torch.arange(sides[1])
+        places = (first[:, None] + inside.flatten().to(first.device)).flatten()
+        half = self.layers.half(flat)
+        return (
+            flat.index_select(0, places),
+            half.index_select(0, places),
+            (len(block), *sides),
+        )
+
+
+def _pooled_in_four_ways(maps):  # (1, filters, height, width) -> (4, filters, about half, about half)
+    """Maximum over 2x2 pixels that start on even or odd rows and columns."""
+    height, width = (n - 1 - (n - 1) % 2 for n in maps.shape[2:])
+    parts = [maps[:, :, row : row + height, col : col + width] for row in (0, 1) for col in (0, 1)]
+    return max_pool2d(torch.cat(parts), 2)
+
+
+def _affine(norm):
+    """Scale and shift of a batch normalisation that has learned, for maps (n, filters, height, width)."""
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    shift = norm.bias - norm.running_mean * scale
+    return scale.detach(), shift.detach()
+
+
+class FloatLayers:
+    """The layers in float64, float32 or bfloat16."""
+
+    def __init__(self, encoder, kind):
+        self.out, self.kind = encoder.conv1[0].weight.dtype, kind
+        self.convolutions = [
+            (
+                block[0].weight.detach().to(kind).contiguous(memory_format=torch.channels_last),
+                block[0].bias.detach().to(kind),
+                block[0].padding,
+            )
+            for block in (encoder.conv1, encoder.conv2, encoder.conv3)
+        ]
+        self.norms = [
+            tuple(part.to(kind)[:, None, None] for part in _affine(block[2]))
+            for block in (encoder.conv1, encoder.conv2)
+        ]
+        first, second, self.bias = _last_products(encoder)
+        self.first_half, self.second_half = first.to(kind), second.to(kind)
+        self.norm = _affine(encoder.conv4[2])
+
+    def first(self, x):
+        return self._normalised(0, x.to(self.kind))
+
+    def second(self, x):
+        return self._normalised(1, x)
+
+    def _normalised(self, i, x):
+        weight, bias, padding = self.convolutions[i]
+        scale, shift = self.norms[i]
+        return torch.addcmul(shift, conv2d(x, weight, bias, padding=padding).relu_(), scale)
+
+    def half(self, flat):  # (positions, filters) -> what the second convolution adds to the last
+        return linear(flat, self.first_half, self.bias.to(self.kind))
+
+    def last(self, flat, half, shape):
+        weight, bias, padding = self.convolutions[2]
+        n, height, width = shape
+        maps = flat.view(n, height, width, -1).permute(0, 3, 1, 2)
+        maps = conv2d(maps, weight, bias, padding=padding).relu_()
+        flat = maps.permute(0, 2, 3, 1).reshape(n * height * width, -1)
+        scale, shift = self.norm
+        sums = torch.addmm(half, flat, self.second_half.T).relu_()
+        return sums.view(n, height * width, -1).mean(dim=1).to(self.out) * scale + shift
+
+
+def _last_products(encoder):
+    """The last convolution, of 1x1, as two products and a bias; the third normalisation is in the second."""
+    weight, bias = (part.detach() for part in (encoder.conv4[0].weight, encoder.conv4[0].bias))
+    first, second = weight.flatten(1).chunk(2, dim=1)
+    scale, shift = _affine(encoder.conv3[2])
+    return first.contiguous(), second * scale, bias + second @ shift
+
+
+class Int8Layers(FloatLayers):
+    """The first layer in bfloat16, the others in small integers whose ranges `fit` recorded."""
+
+    def __init__(self, encoder, kind):
+        check_available()
+        super().__init__(encoder, torch.bfloat16)
+        pooled, second, third = (_Range(*pair) for pair in encoder.ranges.tolist())
+        if not second.span:
+            raise ValueError(
+                "precision='int8' needs the ranges of values that fit records; this model was saved without "
+                "them. Fit it again, or use precision='bfloat16'."
+            )
+        (_, *two), (_, *three) = self.convolutions[1:]
+        weights = [block[0].weight.detach() for block in (encoder.conv2, encoder.conv3)]
+        bias = [block[0].bias.detach() for block in (encoder.conv2, encoder.conv3)]
+        self.pooled, self.stored = pooled, second
+        padding = [part[-1][0] for part in (two, three)]
+        self.two = Int8Convolution(weights[0], bias[0], padding[0], pooled.scale, pooled.zero)
+        self.three = Int8Convolution(weights[1], bias[1], padding[1], second.scale, second.zero, third.scale)
+        first_half, second_half, bias = _last_products(encoder)
+        self.bias = bias.float()
+        self.first_half = Int8Linear(first_half, second.scale, second.zero)
+        self.second_half = Int8Linear(second_half, third.scale)
+        self.norm_two = tuple(part[:, None, None].float() for part in _affine(encoder.conv2[2]))
+
+    def second(self, x):
+        scale, shift = self.norm_two
+        maps = self.two(self.pooled.stored(x.float()))
+        return self.stored.stored(torch.addcmul(shift, maps, scale))
+
+    def half(self, flat):
+        return self.first_half(flat) + self.bias
+
+    def last(self, flat, half, shape):
+        n, height, width = shape
+        maps = self.three(flat.view(n, height, width, -1).permute(0, 3, 1, 2))
+        flat = maps.permute(0, 2, 3, 1).reshape(n * height * width, -1)
+        sums = self.second_half(flat, half, relu=True)
+        scale, shift = self.norm
+        return sums.view(n, height * width, -1).mean(dim=1).to(self.out) * scale + shift
+
+
+class _Range:
+    """Values from `low` to `high`, stored in 8 bits."""
+
+    def __init__(self, low, high):
+        low, high = min(low, 0.0), max(high, 0.0)  # 0 is the border that convolutions see
+        self.span = high - low
+        self.scale = (self.span or 1.0) / LARGEST
+        self.zero = round(-low / self.scale)
+
+    def stored(self, values):
+        return (values / self.scale).add_(self.zero + 0.5).clamp_(0, LARGEST).to(torch.uint8)

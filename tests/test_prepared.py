@@ -1,0 +1,205 @@
+"""Networks made ready for prediction: the same results by less work, or nearly the same in less arithmetic."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from m3fusion_sk import M3FusionClassifier, MultiSource, make_land_cover, paper_settings
+from m3fusion_sk.network import inference
+from m3fusion_sk.network.blocks import batches_of_neighbours, block_of
+from m3fusion_sk.network.prepared import int8
+from m3fusion_sk.patchview import PatchView
+
+SMALL = {
+    **paper_settings(),
+    "hidden_size": 16,
+    "n_filters": 4,
+    "max_epochs": 2,
+    "stem": "auto",
+    "random_state": 0,
+}
+
+
+def overlapping(n_rows, n_cols, size, step=5, n_bands=3, seed=0):
+    """Patches around every pixel of a small grid, as a map has them."""
+    rng = np.random.default_rng(seed)
+    sides = (size[0] + step * (n_rows - 1), size[1] + step * (n_cols - 1))
+    image = rng.integers(0, 3000, (n_bands, *sides)).astype(np.uint16)
+    rows, cols = np.meshgrid(step * np.arange(n_rows), step * np.arange(n_cols), indexing="ij")
+    return PatchView(image, rows.ravel(), cols.ravel(), size)
+
+
+def samples(size=(25, 25), step=5, n_dates=5):
+    view = overlapping(7, 9, size, step)
+    series = np.random.default_rng(1).normal(2000, 500, (len(view), n_dates, 4)).astype(np.float32)
+    return MultiSource(ts=series, patch=view), np.arange(len(view)) % 3
+
+
+def as_trained(clf, X, compute=inference.proba):
+    """What the trained network gives, layer by layer and patch by patch."""
+    return inference.run(clf.net_.module_, X.materialize(), compute)
+
+
+@pytest.mark.parametrize("size", [(25, 25), (24, 31), (13, 20), (12, 12), (5, 5)])
+@pytest.mark.parametrize("step", [1, 2, 5])
+def test_shared_patches_give_what_single_ones_give(size, step):
+    X, y = samples(size, step)
+    stem = "7x7" if min(size) >= 12 else "auto"
+    clf = M3FusionClassifier(**{**SMALL, "dtype": "float64", "stem": stem}).fit(X, y)
+    for compute in (inference.proba, inference.features):
+        expected = as_trained(clf, X, compute)
+        prepared = clf.net_.for_prediction("float32")
+        assert np.abs(inference.run(prepared, X, compute) - expected).max() < 1e-10
+        assert np.abs(inference.run(prepared, X.materialize(), compute) - expected).max() < 1e-10
+        assert np.abs(inference.run(prepared, X[::-3], compute) - expected[::-3]).max() < 1e-10
+
+
+@pytest.mark.parametrize("kind", ["gru", "attention", "conv"])
+@pytest.mark.parametrize("more", [{}, {"date_embedding": 8, "linear_path": 3, "patch_path": 3}])
+def test_every_encoder_gives_what_it_gave(kind, more):
+    X, y = samples()
+    clf = M3FusionClassifier(**{**SMALL, **more, "series_encoder": kind, "dtype": "float64"}).fit(X, y)
+    assert np.abs(clf.predict_proba(X) - as_trained(clf, X)).max() < 1e-10
+    assert np.abs(clf.attention(X)["ts"] - as_trained(clf, X, inference.attention)["ts"]).max() < 1e-10
+
+
+@pytest.mark.parametrize("precision, most", [("float32", 1e-10), ("bfloat16", 0.02), ("int8", 0.03)])
+def test_lacking_dates_carry_the_state_over_in_every_arithmetic(precision, most):
+    X, y = samples()
+    series = np.array(X["ts"])
+    series[np.random.default_rng(2).random(series.shape[:2]) < 0.4] = np.nan
+    series[:3] = np.nan  # no date at all
+    X = X.replace(ts=series)
+    clf = M3FusionClassifier(**{**SMALL, "missing": "mask", "missing_sources": "drop", "dtype": "float64"})
+    clf.fit(X, y).set_params(precision=precision)
+    assert np.abs(clf.predict_proba(X) - as_trained(clf, X)).max() < most
+    attention = clf.attention(X)["ts"]
+    assert (attention[:3] == 0).all() and (attention[np.isnan(series[..., 0])] == 0).all()
+    assert np.abs(attention - as_trained(clf, X, inference.attention)["ts"]).max() < 5 * most
+
+
+def test_patch_series_are_prepared_at_each_date():
+    rng = np.random.default_rng(0)
+    X, y = MultiSource(cube=rng.normal(size=(20, 3, 2, 13, 13))), np.arange(20) % 2
+    clf = M3FusionClassifier(**{**SMALL, "dtype": "float64"}).fit(X, y)
+    assert np.abs(clf.predict_proba(X) - as_trained(clf, X)).max() < 1e-10
+    for precision in ("bfloat16", "int8"):
+        assert np.abs(clf.set_params(precision=precision).predict_proba(X) - as_trained(clf, X)).max() < 0.05
+
+
+@pytest.fixture(scope="module")
+def trained():
+    X, y, groups = make_land_cover(700, n_dates=8, n_bands=4, patch_size=13, random_state=0)
+    first = np.unique(groups)[::2]
+    train = np.isin(groups, first)
+    recipe = {**SMALL, "max_epochs": 40, "optimizer": "adamw", "lr": 3e-3, "schedule": "one-cycle"}
+    clf = M3FusionClassifier(**{**recipe, "hidden_size": 32, "n_filters": 8, "stem": "7x7"})
+    return clf.fit(X[train], y[train]), X[~train], y[~train]
+
+
+@pytest.mark.parametrize("precision, agreement, most", [("bfloat16", 0.99, 0.06), ("int8", 0.97, 0.2)])
+def test_less_arithmetic_maps_nearly_the_same_classes(trained, precision, agreement, most):
+    clf, X, y = trained
+    exact = clf.set_params(precision="float32").predict_proba(X)
+    proba = clf.set_params(precision=precision).predict_proba(X)
+    assert 0 < np.abs(proba - exact).max() < most
+    assert (proba.argmax(axis=1) == exact.argmax(axis=1)).mean() >= agreement
+    right = [(clf.classes_[p.argmax(axis=1)] == y).mean() for p in (proba, exact)]
+    assert abs(right[0] - right[1]) < 0.02
+    assert np.abs(proba.sum(axis=1) - 1).max() < 1e-5
+
+
+def test_the_precision_is_chosen_at_prediction_time(trained):
+    clf, X, _ = trained
+    exact = clf.set_params(precision="float32").predict_proba(X)
+    small = clf.set_params(precision="int8").predict_proba(X)
+    assert (clf.set_params(precision="float32").predict_proba(X) == exact).all()
+    assert (clf.set_params(precision="int8").predict_proba(X) == small).all()
+    clf.set_params(precision="half")
+    with pytest.raises(ValueError, match=r"precision must be one of \('float32', 'bfloat16', 'int8'\); got"):
+        clf.predict_proba(X)
+    clf.set_params(precision="float32")
+
+
+def test_ranges_are_saved_with_the_model(trained, tmp_path):
+    clf, X, _ = trained
+    expected = clf.set_params(precision="int8").predict_proba(X)
+    clf.save(tmp_path / "model.m3f")
+    twin = M3FusionClassifier.load(tmp_path / "model.m3f")
+    assert twin.precision == "int8"
+    assert (twin.predict_proba(X) == expected).all()
+    assert (pickle.loads(pickle.dumps(clf)).predict_proba(X) == expected).all()
+    clf.set_params(precision="float32")
+
+
+def test_a_model_without_ranges_says_what_to_do(trained):
+    clf, X, _ = trained
+    clf = pickle.loads(pickle.dumps(clf)).set_params(precision="int8")
+    clf.net_.module_.encoders[1].ranges.zero_()
+    with pytest.raises(ValueError, match="needs the ranges of values that fit records"):
+        clf.predict_proba(X)
+
+
+def test_training_that_goes_on_is_seen_by_predictions():
+    X, y = samples()
+    clf = M3FusionClassifier(**SMALL).partial_fit(X, y, classes=[0, 1, 2])
+    before = clf.predict_proba(X)
+    clf.partial_fit(X, y)
+    assert np.abs(clf.predict_proba(X) - as_trained(clf, X)).max() < 1e-5
+    assert np.abs(clf.predict_proba(X) - before).max() > 1e-5
+    assert pickle.loads(pickle.dumps(clf.net_)).prepared is None
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 7), st.data())
+def test_batches_of_neighbours_hold_every_row_once(n_rows, n_cols, step, data):
+    view = overlapping(n_rows, n_cols, (6, 6), step, n_bands=1)
+    kept = data.draw(st.lists(st.integers(0, len(view) - 1), min_size=1, max_size=60))
+    for some in (view, view.take(np.array(kept))):
+        batches = list(batches_of_neighbours(some, 256))
+        assert sorted(np.concatenate(batches)) == list(range(len(some)))
+        assert max(map(len, batches)) <= 256
+    assert len(list(batches_of_neighbours(view, 256))) <= -(-n_rows // 16) * -(-n_cols // 16)
+
+
+def test_a_block_holds_the_patches_of_its_view():
+    view = overlapping(6, 8, (9, 11), step=3).take(np.arange(10, 40))
+    block = block_of(view)
+    assert (block.patches().numpy() == view[:]).all()
+    assert block.image.dtype == torch.uint16  # integers until the batch
+    assert block_of(view.take(np.array([0, 29]))) is None  # two patches share too little
+
+
+def test_integer_products_are_those_of_integers():
+    rng = np.random.default_rng(0)
+    weight = torch.from_numpy(rng.normal(size=(12, 32)).astype(np.float32))
+    q = torch.from_numpy(rng.integers(0, 256, (5, 32)).astype(np.uint8))
+    other = torch.from_numpy(rng.normal(size=(5, 12)).astype(np.float32))
+    integers, scale, _ = (part.numpy() for part in int8.quantized(weight))
+    assert np.abs(integers * scale[:, None] - weight.numpy()).max() <= scale.max() / 2 * 1.001
+    values = (q.numpy().astype(np.int64) - 7) @ integers.T.astype(np.int64)
+    expected = 0.02 * scale * values + other.numpy()
+    linear = int8.Int8Linear(weight, 0.02, 7)
+    np.testing.assert_allclose(linear(q, other), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(linear(q, other, relu=True), np.maximum(expected, 0), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(linear(q), expected - other.numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_integer_convolutions_are_those_of_integers(padding):
+    rng = np.random.default_rng(0)
+    weight = torch.from_numpy(rng.normal(size=(6, 4, 3, 3)).astype(np.float32))
+    bias = torch.from_numpy(rng.normal(size=6).astype(np.float32))
+    q = torch.from_numpy(rng.integers(0, 256, (2, 4, 7, 7)).astype(np.uint8))
+    q = q.contiguous(memory_format=torch.channels_last)
+    integers, scale, _ = int8.quantized(weight)
+    rounded = (integers * scale.view(-1, 1, 1, 1)).double()
+    expected = torch.conv2d(0.05 * (q.double() - 9), rounded, bias.double(), padding=padding).relu()
+    maps = int8.Int8Convolution(weight, bias, padding, 0.05, 9)(q)
+    np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-4)
+    stored = int8.Int8Convolution(weight, bias, padding, 0.05, 9, out_scale=0.5)(q)
+    np.testing.assert_allclose(0.5 * stored.double(), expected.clamp(max=127.5), atol=0.2501 + 1e-4)
