@@ -1,4 +1,4 @@
-"""Networks made ready for prediction: the same results by less work, or nearly the same in less arithmetic."""
+"""Networks made ready for prediction: the same results by less work, or nearly the same in fewer digits."""
 
 import pickle
 
