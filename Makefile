@@ -5,10 +5,16 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 OLDEST := .venv-oldest
+DOCS := docs/_build/html
+CLEAN := .venv-wheel
 MEETING_SKLEARN := sklearn_checks calls groups search progress continuing classifier persistence onnx_export \
 	multisource rows validation preprocessing gapfiller baseline model_selection metrics missing patchseries
 
-.PHONY: help demo test test-oldest soak lint format readme clean
+# what the wheel must pass without the checkout
+QUICK := public_names sources multisource rows patchview metrics areas calibration model_selection \
+	persistence scene store reference
+
+.PHONY: help demo picture docs wheel wheel-test test test-oldest soak lint format readme clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +34,18 @@ $(OLDEST)/.ready: pyproject.toml setup.py constraints-oldest.txt
 demo: $(READY) ## the main job on a made scene: maps, and a page that explains them, in demo/
 	$(RUN) examples/map_scene.py demo
 
+picture: demo ## the map of README and documentation, from what demo drew
+	$(RUN) docs/picture.py demo/map.png docs/images/demo_map.png
+
+$(VENV)/.ready-docs: $(READY)
+	$(RUN) -m pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $(VENV)/.ready-docs
+
+docs: $(VENV)/.ready-docs ## the documentation, with its gallery, in docs/_build/html
+	rm -rf docs/generated
+	OMP_NUM_THREADS=1 $(RUN) -m sphinx -W --keep-going -q -b html docs $(DOCS)
+	$(RUN) docs/check_links.py $(DOCS)
+
 test: $(READY) ## all tests
 	SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -q
 
@@ -35,11 +53,24 @@ test-oldest: $(OLDEST)/.ready ## what meets scikit-learn, with the oldest versio
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -q -W ignore::pytest.PytestRemovedIn10Warning \
 		$(MEETING_SKLEARN:%=tests/test_%.py)
 
+wheel: $(VENV)/.ready-docs ## sdist and wheel in dist/
+	rm -rf build dist
+	$(RUN) -m build --outdir dist . > /dev/null
+
+wheel-test: wheel ## the wheel in a clean environment: metadata, quick tests
+	M3FUSION_DIST=dist $(RUN) -m pytest -q tests/test_wheel.py
+	$(PYTHON) -m venv --clear $(CLEAN)
+	wheel=$$(ls $(CURDIR)/dist/*.whl) && $(CLEAN)/bin/python -m pip install --quiet -c constraints.txt \
+		"$$wheel[raster,plot]" pytest pytest-timeout hypothesis psutil
+	rm -rf build/wheel && mkdir -p build/wheel && cp -r tests pyproject.toml build/wheel
+	cd build/wheel && OMP_NUM_THREADS=1 $(CURDIR)/$(CLEAN)/bin/python -m pytest -q $(QUICK:%=tests/test_%.py)
+	$(CLEAN)/bin/python -m pip check
+
 soak: $(READY) ## the same tests with larger counts
 	M3FUSION_SOAK=1 SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -q
 
-readme: $(READY) ## run the README's code blocks
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -q tests/test_readme.py
+readme: $(READY) ## run the code blocks of README and docs
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q tests/test_documents.py
 
 lint: $(READY) ## style and mistakes that can be seen without running
 	$(RUN) -m ruff check .
@@ -50,4 +81,5 @@ format: $(READY) ## put files into the common form
 	$(RUN) -m ruff format .
 
 clean: ## remove what the other commands made
-	rm -rf $(VENV) $(OLDEST) demo build dist *.egg-info .ruff_cache .hypothesis .pytest_cache
+	rm -rf $(VENV) $(OLDEST) $(CLEAN) demo build dist *.egg-info .ruff_cache .hypothesis .pytest_cache
+	rm -rf docs/_build docs/gallery docs/generated docs/results examples/output output

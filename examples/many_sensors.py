@@ -1,14 +1,17 @@
-"""Five sources, each on its own grid and calendar: one fit, one search, one map.
+"""
+Five sources on their own grids and calendars
+=============================================
 
-Sentinel-2 at 10 m and at 20 m, Sentinel-1 at 20 m on other dates, an image at 2 m and a terrain model. The
-bands of 20 m are not resampled to 10 m: each source is read where the pixel lies and has an encoder of its
-own. The scene is a made one, from which this file makes the sources that it lacks; replace the paths by
-your own. In the end it asks which source told what.
+One fit, one search and one map from Sentinel-2 at 10 m and at 20 m, Sentinel-1 at 20 m on other dates, an
+image at 2 m and a terrain model. The bands of 20 m are not resampled to 10 m: each source is read where the
+pixel lies and has an encoder of its own. The scene is a made one, from which this file makes the sources
+that it lacks; replace the paths by your own. In the end it asks which source told what.
 """
 
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import rasterio
@@ -17,6 +20,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from m3fusion_sk import M3FusionClassifier, StratifiedGroupShuffleSplit, land_cover_scores, make_scene
 from m3fusion_sk.explain import compare_heads, grouped_importance
 from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, Scene, SeriesRaster, VectorRaster
+from m3fusion_sk.plotting import plot_class_map, plot_importance
 
 FINE, COARSE = [0, 1, 2, 6], [3, 4, 5, 7, 8, 9]  # of the ten bands: B02 B03 B04 B08, and those of 20 m
 
@@ -67,11 +71,11 @@ def make_sources(folder, made, n_s1_dates):
     }
 
 
-def main(folder="many_sensors", size=160, n_dates=8, max_epochs=15):
+def main(folder="output/many_sensors", size=160, n_dates=8, max_epochs=15):
     folder, size, n_dates, max_epochs = Path(folder), int(size), int(n_dates), int(max_epochs)
     made = make_scene(folder / "scene", shape=(size, size), n_dates=n_dates, random_state=0)
     scene = Scene(make_sources(folder, made, n_s1_dates=n_dates + 3), grid="s2_10m")
-    samples = scene.sample(made.objects, label="class", group="object_id")
+    samples = scene.sample(made.objects, label="class", group="object_id", max_pixels=20)
     X, y, objects = samples.X, samples.y, samples.groups
     print(X)
 
@@ -90,7 +94,12 @@ def main(folder="many_sensors", size=160, n_dates=8, max_epochs=15):
 
     importance = grouped_importance(network, X[test], y[test], groups=objects[test], random_state=0)
     print(importance.assign(alone=compare_heads(network, X[test], y[test]).accuracy).round(3))
-    print("wrote", ChunkedPredictor(network).predict(scene, folder / "map.tif", overwrite=True))
+    path = ChunkedPredictor(network, colors=made.colors).predict(scene, folder / "map.tif", overwrite=True)
+    print("wrote", path)
+    _, (left, right) = plt.subplots(1, 2, figsize=(13, 4.6), layout="constrained")
+    plot_class_map(path, ax=left, title="the map from five sources")
+    plot_importance(importance, ax=right, title="what is lost without a source")
+    plt.show()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""From rasters and labelled polygons to a class map and a page that explains it.
+"""
+The main job as a program
+=========================
 
-This is the main job of the package, on a scene that it makes itself: a Sentinel-2-like series with clouds
-at 10 m, an image at 2 m, and labelled polygons, with the classes of the paper's site. Replace the paths by
-your own to map your own scene. ``make demo`` runs this file.
+From rasters and labelled polygons to a class map and a page that explains it, on a made scene. Replace the
+paths by your own to map your own scene. ``make demo`` runs this file.
 """
 
 import json
@@ -55,8 +56,7 @@ def explain(path, made, samples, test, models, maps, **more):
         more["areas"] = estimate_areas(seen, drawn.points["mapped"], drawn.areas)
     X, y, groups = samples.X[test].materialize(), samples.y[test], samples.groups[test]
     found = describe_models(models, X, y, groups=groups, dates={"ts": made.dates}, n_repeats=2)
-    title = "Land cover of a made scene"
-    return land_cover_report(path, maps=maps, title=title, overwrite=True, **found, **more)
+    return land_cover_report(path, maps=maps, title="A made scene", overwrite=True, **found, **more)
 
 
 def agreement(path, made):
@@ -64,16 +64,14 @@ def agreement(path, made):
     with rasterio.open(path) as file, rasterio.open(made.truth) as truth:
         codes, expected = file.read(1), truth.read(1)
         names = json.loads(file.tags()["CLASS_NAMES"])
-    predicted = np.zeros_like(codes)
-    for code, name in names.items():
-        predicted[codes == int(code)] = made.class_names.index(name) + 1
-    return float((predicted == expected).mean())
+    index = made.class_names.index
+    right = sum(np.sum((codes == int(code)) & (expected == index(name) + 1)) for code, name in names.items())
+    return float(right / codes.size)
 
 
 def main(folder="demo", size=260, n_dates=12, max_epochs=30, n_estimators=200):
     matplotlib.use("Agg")
     folder, start = Path(folder), time.perf_counter()
-    folder.mkdir(parents=True, exist_ok=True)
     size, n_dates, max_epochs, n_estimators = map(int, (size, n_dates, max_epochs, n_estimators))
     print(f"Making a scene of {size}x{size} pixels in {folder / 'scene'} ...", flush=True)
     made = make_scene(folder / "scene", shape=(size, size), n_dates=n_dates, random_state=0)
@@ -105,8 +103,7 @@ def main(folder="demo", size=260, n_dates=12, max_epochs=30, n_estimators=200):
         "seconds": time.perf_counter() - start,
     }
     (folder / "report.json").write_text(json.dumps(report, indent=1))
-    print(f"wrote map.png, report.json and report.html; {report['seconds']:.0f} seconds in all")
-    print(f"Look at {page.resolve()}")
+    print(f"wrote map.png and report.json; {report['seconds']:.0f} seconds in all\nLook at {page.resolve()}")
 
 
 if __name__ == "__main__":

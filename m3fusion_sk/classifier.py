@@ -119,7 +119,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         What one sample looks like in each source.
     n_features_in_ : int
         Values of a sample in all sources.
-    feature_names_in_ : array of shape (n_features_in_,)
+    feature_names_in_ : array of str, one for each column
         Names of the columns, if `fit` saw a DataFrame.
     n_iter_ : int
         Epochs of training, also where early stopping then went back to the best of them.

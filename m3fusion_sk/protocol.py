@@ -10,6 +10,8 @@ from sklearn.pipeline import make_pipeline
 from .metrics import land_cover_scores
 from .preprocessing import SelectSources
 
+__all__ = ["as_text", "compare_by_source", "rows_by_source", "score_row", "summarize"]
+
 ALL_SOURCES = "all"
 
 
@@ -48,6 +50,17 @@ def rows_by_source(models, sources):
 
 def score_row(pipeline, X, y, objects, train, test):
     """Fit on the rows `train`, score on the rows `test`.
+
+    Parameters
+    ----------
+    pipeline : estimator
+        From `rows_by_source`; it is cloned.
+    X : MultiSource
+        Samples.
+    y, objects : array of shape (n_samples,)
+        Class and object of each sample.
+    train, test : array of int
+        Rows.
 
     Returns
     -------
@@ -118,13 +131,34 @@ def compare_by_source(models, X, y, groups, cv, *, objects=None, report=None):
 
 
 def summarize(table):
-    """Mean and standard deviation of each row of `compare_by_source` over the splits."""
+    """Mean and standard deviation of each row of the comparison over the splits.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `compare_by_source`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By model and sources; the columns are pairs of a score and "mean" or "std".
+    """
     grouped = table.drop(columns="split").groupby(["model", "sources"], sort=False)
     return grouped.agg(["mean", "std"]) if (table["split"] > 0).any() else grouped.agg(["mean"])
 
 
 def as_text(summary):
-    """A summary as aligned text: ``0.8543 +- 0.0021``."""
+    """A summary as aligned text: ``0.8543 +- 0.0021``.
+
+    Parameters
+    ----------
+    summary : pandas.DataFrame
+        From `summarize`.
+
+    Returns
+    -------
+    str
+    """
     text = pd.DataFrame(index=summary.index)
     for column in summary.columns.get_level_values(0).unique():
         digits = 1 if column.endswith("seconds") else 4

@@ -1,6 +1,9 @@
 """The examples run, as files, on small sizes."""
 
+import ast
+import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +14,7 @@ import pytest
 import rasterio
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+FILES = sorted(EXAMPLES.glob("*.py"))
 
 
 def run(name, *arguments, cwd):
@@ -18,17 +22,6 @@ def run(name, *arguments, cwd):
     result = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
-
-
-def test_quickstart_prints_scores_of_both_models(tmp_path):
-    out = run("quickstart.py", 400, 2, cwd=tmp_path)
-    assert out.index("forest") < out.index("network") < out.index("attention by date")
-
-
-def test_grid_search_tries_every_setting(tmp_path):
-    out = run("grid_search.py", 1500, 1, cwd=tmp_path)
-    assert out.count("{'ts': 0.5, 'patch': 0.1}") >= 2
-    assert "best: {'alpha'" in out
 
 
 def test_map_scene_writes_table_maps_figures_and_report(tmp_path):
@@ -49,12 +42,6 @@ def test_map_scene_writes_table_maps_figures_and_report(tmp_path):
     ]  # fmt: skip
 
 
-def test_average_seeds_scores_each_network_and_their_mean_and_maps_it(tmp_path):
-    out = run("average_seeds.py", "out", 100, 3, 2, 1, cwd=tmp_path)
-    assert out.index("seed 0: accuracy") < out.index("seed 1: accuracy") < out.index("average of 2: accuracy")
-    assert (tmp_path / "out" / "map.tif").stat().st_size > 1000
-
-
 def test_many_sensors_fits_searches_and_maps_five_sources(tmp_path):
     out = run("many_sensors.py", "out", 60, 3, 1, cwd=tmp_path)
     kinds = "s2_10m: series (3, 4) float32, s2_20m: series (3, 6) float32, s1: series (6, 2) float32, "
@@ -71,8 +58,40 @@ def test_dask_cluster_searches_and_writes_a_map(tmp_path):
     assert (tmp_path / "out" / "map.tif").stat().st_size > 500
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda p: p.stem)
-def test_examples_are_short_and_open_with_why(path):
-    lines = path.read_text().splitlines()
-    assert 30 <= len(lines) <= 115
-    assert lines[0].startswith('"""')
+PROGRAMS = {"map_scene", "many_sensors", "dask_cluster"}  # tried above; `make docs` runs all others
+OTHERS = [path for path in FILES if path.stem not in PROGRAMS]
+
+
+@pytest.mark.skipif(
+    not os.environ.get("M3FUSION_SOAK"), reason="make docs runs them; here with M3FUSION_SOAK=1"
+)
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
+def test_every_example_runs_as_a_file(path, tmp_path):
+    run(path.name, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_examples_are_short_open_with_why_and_draw_a_figure(path):
+    text = path.read_text()
+    lines = text.splitlines()
+    assert 35 <= len(lines) <= (200 if path.stem == "tutorial" else 110)
+    assert lines[0] == '"""' and set(lines[2]) == {"="}, "a title first"
+    assert re.search(r"\b(plt|pyplot)\.|plot_", text)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_examples_use_public_names_only(path):
+    for module, names in re.findall(
+        r"^from (m3fusion_sk\S*) import \(?([^()]+?)\)?$", path.read_text(), re.M
+    ):
+        for name in filter(None, re.split(r"[\s,]+", names)):
+            assert name in importlib.import_module(module).__all__, f"{module}.{name}"
+
+
+def test_the_gallery_has_an_order_for_every_example():
+    tree = ast.parse((EXAMPLES.parent / "docs" / "examples_setup.py").read_text())
+    (order,) = [
+        node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "ORDER"
+    ]
+    assert sorted(ast.literal_eval(order)) == [path.stem for path in FILES]
+    assert len(FILES) >= 11

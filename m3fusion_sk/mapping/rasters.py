@@ -180,10 +180,12 @@ class PatchSeriesRaster:
 
     Parameters
     ----------
-    path, n_bands, dates, order, mask, valid, fill, nodata, scale, offset
-        As in `SeriesRaster`, for each pixel of the images: missing dates are filled pixel by pixel.
+    path, n_bands
+        As in `SeriesRaster`.
     size : int or (int, int), default=9
         Side of a patch, or height and width, in pixels of the images.
+    dates, order, mask, valid, fill, nodata, scale, offset
+        As in `SeriesRaster`, for each pixel of the images: missing dates are filled pixel by pixel.
 
     Notes
     -----

@@ -184,10 +184,12 @@ def make_scene(
     shape : (int, int), default=(300, 300)
         Height and width in pixels of 10 m, each 30 or more. Small scenes have small
         parcels, so that every class is there.
-    n_dates, n_bands, patch_bands, cloud_fraction
+    n_dates, n_bands, patch_bands
         As in `make_land_cover`.
     n_objects : int, optional
         Number of polygons; by default two of five parcels have one, and at most 2,656.
+    cloud_fraction
+        As in `make_land_cover`.
     random_state : int, Generator, RandomState or None, default=None
         Seed: the same integer makes the same pixels and polygons.
 

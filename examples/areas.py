@@ -1,0 +1,69 @@
+"""
+Areas with confidence intervals
+===============================
+
+Counting the pixels of a map gives a biased area: the errors do not cancel. A sample of the map that someone
+has looked at corrects it and says how uncertain it is (Olofsson et al., 2014). Here the one who looks is
+the scene's own truth.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import rasterio
+
+from m3fusion_sk import M3FusionClassifier, make_scene
+from m3fusion_sk.areas import estimate_areas
+from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, Scene, SeriesRaster
+from m3fusion_sk.reference import draw_reference_sample
+
+made = make_scene("output/areas", shape=(200, 200), n_dates=8, random_state=0)
+series = SeriesRaster(made.series, dates=made.dates, mask=made.mask)
+scene = Scene({"ts": series, "patch": PatchRaster(made.patch, size=15)}, grid="ts")
+samples = scene.sample(made.objects, label="class", group="object_id", max_pixels=10)
+network = M3FusionClassifier(max_epochs=20, random_state=0).fit(samples.X, samples.y)
+path = ChunkedPredictor(network).predict(scene, "output/areas/map.tif", overwrite=True)
+
+# %%
+# 700 places, at random within each class of the map, at least 20 of each. ``sample.write`` makes a layer of
+# points for a geographic information system, in random order and without the mapped class in sight.
+
+sample = draw_reference_sample(path, 700, least=20, random_state=0)
+sample.write("output/areas/reference.gpkg")
+rows, cols = sample.points["row"], sample.points["col"]
+with rasterio.open(made.truth) as file:
+    truth = file.read(1)
+names = np.array(made.class_names)
+reference = names[truth[rows, cols] - 1]
+
+# %%
+# The estimates beside the counted pixels and beside the truth, in hectares.
+
+estimates = estimate_areas(reference, sample.points["mapped"], sample.areas)
+hectare = 10_000
+table = estimates.areas / hectare
+counts = np.bincount(truth.ravel(), minlength=len(names) + 1)[1:]
+table["true"] = pd.Series(counts * 100 / hectare, index=names).reindex(table.index)
+print(table.round(1).to_string())
+inside = table["true"].between(table["low"], table["high"])
+print(f"\nthe truth lies in {inside.sum()} of {len(table)} intervals of 95 %")
+
+# %%
+# Bars are the intervals. Where the square (counted pixels) is far from the interval, the map misleads.
+
+table = table.sort_values("true")
+places = np.arange(len(table))
+figure, ax = plt.subplots(figsize=(8.5, 5), layout="constrained")
+ax.hlines(places, table["low"], table["high"], color="#0072B2", linewidth=5, alpha=0.45)
+ax.plot(table["area"], places, "o", color="#0072B2", label="estimate, and interval of 95 %")
+ax.plot(table["mapped"], places, "s", color="#D55E00", mfc="none", label="counted in the map")
+ax.plot(table["true"], places, "|", color="black", markersize=14, mew=2, label="true")
+ax.set(xlabel="area (ha)", yticks=places, yticklabels=table.index)
+ax.grid(axis="x", alpha=0.3)
+ax.legend(frameon=False, loc="lower right")
+
+# %%
+# How well the map is right, by the same sample: user's and producer's accuracy with standard errors.
+
+print(estimates)
+plt.show()
