@@ -14,7 +14,7 @@ MEETING_SKLEARN := sklearn_checks calls groups search progress continuing classi
 QUICK := public_names sources multisource rows patchview metrics areas calibration model_selection \
 	persistence scene store reference
 
-.PHONY: help demo picture docs wheel wheel-test test test-oldest soak lint format readme clean
+.PHONY: help demo picture docs wheel wheel-test test test-oldest soak bench lint format readme clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -68,6 +68,9 @@ wheel-test: wheel ## the wheel in a clean environment: metadata, quick tests
 
 soak: $(READY) ## the same tests with larger counts
 	M3FUSION_SOAK=1 SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -q
+
+bench: $(READY) ## speed against the plain way: half an hour on a quiet machine
+	$(RUN) benchmarks/bench.py
 
 readme: $(READY) ## run the code blocks of README and docs
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -q tests/test_documents.py

@@ -173,8 +173,11 @@ def _filled(X, name, means, days):
         missing = np.isnan(values)
         if missing.any():
             out = X.gather(name).copy() if out is None else out
-            never = missing.all(axis=1, keepdims=True)
             pixels = (len(values), values.shape[1], -1)  # bands, or bands of the pixels of patches
             filled = fill_linear(values.reshape(pixels), missing.reshape(pixels), days)
-            out[rows] = np.where(never, means, filled.reshape(values.shape))
+            filled = filled.reshape(values.shape)
+            never = np.isnan(filled)  # at all dates
+            if never.any():
+                np.copyto(filled, means, where=never, casting="same_kind")
+            out[rows] = filled
     return out

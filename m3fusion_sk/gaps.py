@@ -52,7 +52,7 @@ def fill_linear(values, missing, days=None):
     _check_shapes(values, missing)
     days = as_days(np.arange(values.shape[1]) if days is None else days, values.shape[1], "days")
     wide = values.dtype.kind == "f" and values.dtype.itemsize >= 8
-    filled = values.astype(np.float64 if wide else np.float32)
+    filled = values.astype(np.float64 if wide else np.float32, order="C")
     for rows in row_blocks(len(values), math.prod(values.shape[1:]), _VALUES_AT_ONCE):
         block = filled[rows]
         _fill_block(block, _with_not_finite(block, missing[rows]), days)
@@ -68,37 +68,51 @@ def _check_shapes(values, missing):
 
 
 def _with_not_finite(values, missing):
-    """`missing`, and the other places without a number; band by band if there are any."""
+    """`missing`, and the other places without a number; band by band only where bands differ."""
     by_band = missing if missing.ndim == 3 else missing[:, :, None]
     others = ~(np.isfinite(values) | by_band)
-    return by_band | others if others.any() else missing
+    missing = by_band | others if others.any() else by_band
+    first = missing[:, :, :1]
+    return first[:, :, 0] if missing.shape[2] == 1 or (missing == first).all() else missing
 
 
 def _fill_block(values, missing, days):
     """Fill `values` in place."""
-    place = np.nonzero(missing)  # (rows, dates) or (rows, dates, bands)
-    before, after = (neighbour[place] for neighbour in _valid_neighbours(missing))
-    never = before > after  # no valid date on either side
-    before, after = np.where(never, 0, before), np.where(never, 0, after)
+    by_date = np.ascontiguousarray(np.moveaxis(missing, 1, 0))  # (dates, rows) or (dates, rows, bands)
+    place = np.nonzero(by_date)
+    before, after = (neighbour[place] for neighbour in _valid_neighbours(by_date))
+    never = before < 0  # no valid date on either side
     span = days[after] - days[before]
-    weight = np.divide(days[place[1]] - days[before], span, out=np.zeros_like(span), where=span > 0)
-    if missing.ndim == 2:
-        weight = weight[:, None]  # one for all bands of the date
-    low = values[place[0], before, *place[2:]].astype(np.float64)
-    high = values[place[0], after, *place[2:]]
+    weight = np.divide(days[place[0]] - days[before], span, out=np.zeros_like(span), where=span > 0)
+    flat = values.reshape(-1, values.shape[2]) if missing.ndim == 2 else values.reshape(-1)
+    here, low, high = (_positions(values, place, dates) for dates in (place[0], before, after))
+    low, high = flat.take(low, axis=0), flat.take(high, axis=0)
+    weight = weight.astype(values.dtype).reshape(-1, *[1] * (low.ndim - 1))
     low[never], high[never] = np.nan, np.nan
-    values[place] = low + weight * (high - low)
+    flat[here] = low + weight * (high - low)
 
 
-def _valid_neighbours(missing):
-    """Positions of the last valid date before and the first after each date, along axis 1.
+def _positions(values, place, dates):
+    """Where the places (date, row) or (date, row, band) lie at other dates, in the values laid flat."""
+    positions = place[1] * values.shape[1] + dates
+    return positions * values.shape[2] + place[2] if len(place) == 3 else positions
 
-    Beyond the first or last valid date both are that date; without any valid date before > after.
+
+def _valid_neighbours(missing):  # (dates, ...) -> before, after: (dates, ...)
+    """Positions of the last valid date before and the first after each date.
+
+    Beyond the first or last valid date both are that date; -1 without any valid date.
     """
-    n_dates = missing.shape[1]
-    dates = np.arange(n_dates).reshape(1, n_dates, *[1] * (missing.ndim - 2))
-    last = np.maximum.accumulate(np.where(missing, -1, dates), axis=1)
-    first = np.minimum.accumulate(np.where(missing, n_dates, dates)[:, ::-1], axis=1)[:, ::-1]
-    before = np.where(last < 0, first, last)
-    after = np.where(first == n_dates, last, first)
-    return before, after
+    before = np.empty(missing.shape, np.int32)
+    after = np.empty_like(before)
+    _sweep(missing, before, range(len(missing)))
+    _sweep(missing, after, range(len(missing) - 1, -1, -1))
+    return np.where(before < 0, after, before), np.where(after < 0, before, after)
+
+
+def _sweep(missing, found, dates):
+    """Fill `found` with the last date that was not missing, in this order of dates; -1 before the first."""
+    last = np.full(missing.shape[1:], -1, np.int32)
+    for date in dates:
+        np.copyto(last, np.int32(date), where=~missing[date])
+        found[date] = last

@@ -57,9 +57,14 @@ def run_steps(inputs, gate_weight, candidate_weight, keep=False):
         a, gate, candidate = inputs[date], gates[date * keep], candidates[date * keep]
         torch.addmm(a[:, : 2 * units], h, gate_kernel, out=gate).sigmoid_()
         z, r = gate[:, :units], gate[:, units:]
-        torch.addmm(a[:, 2 * units :], r * h, candidate_kernel, out=candidate).tanh_()
+        tanh_(torch.addmm(a[:, 2 * units :], r * h, candidate_kernel, out=candidate))
         h = torch.lerp(candidate, h, z, out=states[date])  # z h + (1 - z) candidate
     return states, gates, candidates
+
+
+def tanh_(x):
+    """``tanh(x) = 2 sigmoid(2 x) - 1``, in place: torch's sigmoid is several times faster than its tanh."""
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
 
 
 class _Steps(torch.autograd.Function):

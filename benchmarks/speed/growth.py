@@ -1,0 +1,89 @@
+"""How time grows with what is asked for, and what small things cost."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from m3fusion_sk import GapFiller, M3FusionClassifier, MultiSource
+
+from .turns import in_turns, median, ratio
+
+
+def rows(rounds, small):
+    return [*_samples(rounds, small), *_shapes(rounds, small), _gaps(rounds, small), _importing(rounds)]
+
+
+def _network(n_epochs=1):
+    return M3FusionClassifier(
+        hidden_size=8, n_filters=4, max_epochs=n_epochs, random_state=0, schedule="constant"
+    )
+
+
+def _series(n, n_dates=12, n_bands=4):
+    rng = np.random.default_rng(0)
+    return MultiSource(ts=rng.normal(size=(n, n_dates, n_bands)).astype(np.float32)), np.arange(n) % 5
+
+
+def _samples(rounds, small):
+    """Time for each sample in prediction, from few to many."""
+    sizes = (1_000, 4_000) if small else (100_000, 400_000, 1_600_000, 4_000_000)
+    X, y = _series(sizes[-1])
+    network = _network().fit(X[:1000], y[:1000])
+    seconds = in_turns({n: lambda n=n: network.predict_proba(X[:n]) for n in sizes}, rounds)
+    each = {n: median(parts) / n for n, parts in seconds.items()}
+    return [
+        {"what": f"predict {n} samples", "times": round(each[n] / each[sizes[0]], 3), "of": "the least, each"}
+        for n in sizes
+    ]
+
+
+def _shapes(rounds, small):
+    """Time for each epoch, date and band, by twice as many."""
+    n, table = 500 if small else 4000, []
+    X, y = _series(n, 24, 8)
+    more = {"dates": _series(n, 48, 8)[0], "bands": _series(n, 24, 16)[0]}
+    candidates = {"once": lambda: _network(4).fit(X, y), "epochs": lambda: _network(8).fit(X, y)}
+    candidates |= {name: lambda name=name: _network(4).fit(more[name], y) for name in more}
+    seconds = in_turns(candidates, rounds)
+    for name in ("epochs", "dates", "bands"):
+        times = ratio(seconds[name], seconds["once"])
+        table.append({"what": f"fit with twice the {name}", "times": round(times, 2), "of": "once"})
+    return table
+
+
+def _gaps(rounds, small):
+    """GapFiller against a loop of numpy.interp over pixels and bands."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(100 if small else 2000, 34, 10))
+    values[rng.random(values.shape[:2]) < 0.3] = np.nan
+    X = MultiSource(ts=values)
+    seconds = in_turns(
+        {"ours": lambda: GapFiller().fit_transform(X)["ts"], "loop": lambda: _interpolated(values)}, rounds
+    )
+    times = round(ratio(seconds["loop"], seconds["ours"]), 1)
+    return {"what": "GapFiller", "times": times, "of": "a loop of numpy.interp", "asked for": 50}
+
+
+def _interpolated(values):
+    dates, filled = np.arange(values.shape[1]), values.copy()
+    for pixel in filled:
+        for band in pixel.T:
+            known = ~np.isnan(band)
+            if known.any():
+                band[:] = np.interp(dates, dates[known], band[known])
+    return filled
+
+
+def _importing(rounds):
+    """Seconds that the import adds to those of what it stands on."""
+
+    def importing(names):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", f"import {names}"], check=True)
+        return time.perf_counter() - start
+
+    base = "torch, sklearn.ensemble, skorch"
+    more = median([importing(f"{base}, m3fusion_sk") - importing(base) for _ in range(max(rounds, 5))])
+    return {"what": "seconds that the import adds", "times": round(more, 3), "asked for": 0.3}

@@ -1,0 +1,118 @@
+"""How near the network comes to what bare products of its shapes reach in the same process."""
+
+import time
+
+import numpy as np
+import torch
+from torch.nn.functional import conv2d
+
+from m3fusion_sk import M3FusionClassifier, MultiSource, paper_settings
+from m3fusion_sk.network.prepared.int8 import Int8Convolution, Int8Linear
+from m3fusion_sk.patchview import PatchView
+
+from .turns import in_turns, median
+
+SIDE, STEP, UNITS, FILTERS, N_DATES, N_BANDS = 16, 5, 1024, 256, 34, 16
+KINDS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def rows(rounds, small):
+    units, filters = (32, 8) if small else (UNITS, FILTERS)
+    X = _neighbours()
+    settings = {**paper_settings(), "hidden_size": units, "n_filters": filters, "max_epochs": 1}
+    classifier = M3FusionClassifier(**settings, random_state=0).fit(X[:64].materialize(), np.arange(64) % 13)
+    work, table = multiply_adds(units, filters), []
+    for precision in ("float32", "bfloat16", "int8"):
+        classifier.set_params(precision=precision)
+        seconds = in_turns(
+            {
+                "network": lambda: classifier.predict_proba(X),
+                "product": _product(precision, units),
+                "convolution": _convolution(precision, filters),
+            },
+            rounds,
+        )
+        best = {name: median(seconds[name]) for name in ("product", "convolution")}
+        speeds = {
+            "product": len(X) * units * 2 * units / best["product"],
+            "convolution": len(X) * 49 * 9 * (2 * filters) ** 2 / best["convolution"],
+        }
+        least = len(X) * (work["products"] / speeds["product"] + work["convolutions"] / speeds["convolution"])
+        taken = median(seconds["network"])
+        parts = _parts(classifier, X)
+        table.append(
+            {
+                "precision": precision,
+                "GMAC/s of a product": round(speeds["product"] / 1e9, 1),
+                "GMAC/s of a convolution": round(speeds["convolution"] / 1e9, 1),
+                "GMAC/s of the network": round(len(X) * sum(work.values()) / taken / 1e9, 1),
+                "share of the limit": round(least / taken, 3),
+                "asked for": 0.85,
+                **{f"{name} ms/pixel": round(1000 * part / len(X), 3) for name, part in parts.items()},
+            }
+        )
+    return table
+
+
+def multiply_adds(units, filters):
+    """What a pixel of a tile costs where neighbours share two convolutions and their pooling."""
+    side = STEP * (SIDE - 1) + 25 - 6  # of the first convolution's map of a tile
+    twice, n = 2 * filters, SIDE * SIDE
+    shared = side**2 * 49 * 5 * filters / n + 4 * (side // 2 - 3) ** 2 / n * (9 * filters + twice) * twice
+    single = 49 * (9 * twice + twice) * twice
+    recurrence = N_DATES * (3 * units * N_BANDS + 4 * units**2)
+    return {"products": recurrence, "convolutions": shared + single}
+
+
+def _neighbours():
+    rng = np.random.default_rng(0)
+    side = 25 + STEP * (SIDE - 1)
+    rows, cols = (STEP * axis.ravel() for axis in np.indices((SIDE, SIDE)))
+    view = PatchView(rng.integers(0, 255, (5, side, side)).astype(np.uint8), rows, cols, (25, 25))
+    series = rng.integers(0, 4000, (len(view), N_DATES, N_BANDS)).astype(np.uint16)
+    return MultiSource(ts=series, patch=view)
+
+
+def _product(precision, units):
+    n, weight = SIDE * SIDE, torch.randn(2 * units, units) / units**0.5
+    if precision == "int8":
+        product, q = Int8Linear(weight, 1 / 255), torch.randint(0, 255, (n, units), dtype=torch.uint8)
+        return lambda: product(q)
+    weight, x = weight.to(KINDS[precision]), torch.randn(n, units, dtype=KINDS[precision])
+    return lambda: x @ weight.T
+
+
+def _convolution(precision, filters):
+    n, twice = SIDE * SIDE, 2 * filters
+    weight = torch.randn(twice, twice, 3, 3).contiguous(memory_format=torch.channels_last)
+    if precision == "int8":
+        q = torch.randint(0, 255, (n, twice, 7, 7), dtype=torch.uint8)
+        q = q.contiguous(memory_format=torch.channels_last)
+        convolution = Int8Convolution(weight, torch.zeros(twice), 1, 0.01, 0, out_scale=1.0)
+        return lambda: convolution(q)
+    x = torch.randn(n, twice, 7, 7).contiguous(memory_format=torch.channels_last).to(KINDS[precision])
+    weight = weight.to(KINDS[precision])
+    return lambda: conv2d(x, weight, padding=1)
+
+
+def _parts(classifier, X):
+    """Seconds of each encoder, and of what is left."""
+    seconds, hooks = {}, []
+    network = classifier.net_.for_prediction(classifier.precision)
+    for name, encoder in zip(network.sources, network.encoders, strict=True):
+        hooks += [
+            encoder.register_forward_pre_hook(lambda *_, name=name: seconds.update({name: -_now()})),
+            encoder.register_forward_hook(
+                lambda *_, name=name: seconds.update({name: seconds[name] + _now()})
+            ),
+        ]
+    start = _now()
+    classifier.predict_proba(X)  # a single batch
+    whole = _now() - start
+    for hook in hooks:
+        hook.remove()
+    return {**seconds, "rest": whole - sum(seconds.values())}
+
+
+def _now():
+    return time.perf_counter()
