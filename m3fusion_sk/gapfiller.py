@@ -148,12 +148,11 @@ def _band_means(X, name):
     """Mean of the valid values of each band of a series."""
     spec = X.specs[name]
     total, count = np.zeros((2, spec.n_bands))
-    others = tuple(axis for axis in range(1 + len(spec.shape)) if axis != 1 + spec.band_axis)
     for rows in row_blocks(len(X), spec.size):
-        values = X.gather(name, rows)
+        values = np.moveaxis(X.gather(name, rows), 1 + spec.band_axis, -1).reshape(-1, spec.n_bands)
         valid = ~np.isnan(values)
-        total += np.sum(values, axis=others, where=valid, dtype=np.float64)
-        count += valid.sum(axis=others)
+        total += np.ones(len(values)) @ np.where(valid, values, 0).astype(np.float64)  # a product: fast
+        count += np.count_nonzero(valid, axis=0)
     if not count.all():
         raise ValueError(
             f"X[{name!r}] has no valid value in band {np.argmin(count)} (counted from 0) of any sample. "
