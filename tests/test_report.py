@@ -312,9 +312,16 @@ def test_models_are_asked_in_one_go_and_their_answers_make_a_page(tmp_path):
 def test_models_without_series_or_attention_say_less(tmp_path):
     rng, y = np.random.default_rng(0), np.repeat(["crops", "forest"], 30)
     X = {"terrain": rng.normal(size=(60, 2))}
+    alone = make_pipeline(SelectSources(["terrain"]), M3FusionClassifier(max_epochs=1, random_state=0))
+    both = {**X, "ts": np.zeros((60, 2, 1))}
+    assert "attention" not in describe_models({"m": alone.fit(both, y)}, both, y, dates={"ts": ["a", "b"]})
     found = describe_models({"forest": stacked_forest(5, random_state=0).fit(X, y)}, X, y)
     assert "attention" not in found and list(found["importance"]) == ["of sources"]
     assert read(land_cover_report(tmp_path / "r.html", **found)).sections
+    few = describe_models(found["models"], X, y, groups=np.arange(60), max_samples=20)
+    assert len(few["predictions"]["forest"]) == 60
+    score = few["importance"]["of sources"].attrs["score"]
+    assert score * 20 == pytest.approx(round(score * 20))  # a share of 20 samples
     with pytest.raises(ValueError, match="models must hold"):
         describe_models({}, X, y)
     with pytest.raises(ValueError, match="one value for each sample"):

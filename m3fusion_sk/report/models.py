@@ -1,17 +1,18 @@
 """What a report says about fitted models, asked of them in one go."""
 
 import numpy as np
-from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
 
 from ..calibration import calibration_scores
 from ..explain import attention_by_class, grouped_importance
+from ..inside import find_inside
 from ..metrics import check_labels, check_same_length
 from ..validation import as_multisource
 
 __all__ = ["describe_models"]
 
 
-def describe_models(models, X, y, *, groups=None, dates=None, n_repeats=3, random_state=0):
+def describe_models(models, X, y, *, groups=None, dates=None, n_repeats=3, max_samples=2000, random_state=0):
     """Predictions, calibration, attention and importances of fitted models, for `land_cover_report`.
 
     Parameters
@@ -27,9 +28,11 @@ def describe_models(models, X, y, *, groups=None, dates=None, n_repeats=3, rando
     dates : dict of str to sequence, optional
         Names of the dates of each series.
     n_repeats : int, default=3
-        Exchanges of each source and each date for the importances, which take a prediction each.
+        Exchanges of each source and each date for the importances.
+    max_samples : int, default=2000
+        Samples, drawn at random, for the importances: they take a prediction for each exchange.
     random_state : int, RandomState or None, default=0
-        Seed of the exchanges.
+        Seed of the draw and of the exchanges.
 
     Returns
     -------
@@ -65,25 +68,41 @@ def describe_models(models, X, y, *, groups=None, dates=None, n_repeats=3, rando
         "predictions": {n: np.asarray(models[n].classes_)[p.argmax(axis=1)] for n, p in probas.items()},
         "groups": groups,
         "calibration": {n: calibration_scores(y, p, models[n].classes_) for n, p in probas.items()},
-        "importance": _importances(first, X, y, groups, dates, n_repeats, random_state),
+        "importance": _importances(
+            first, *_some(max_samples, X, y, groups, random_state), dates, n_repeats, random_state
+        ),
         "models": dict(models),
     }
-    if hasattr(_last(first), "attention") and _series(X):
-        found["attention"] = attention_by_class(first, X, y, dates=dates)
-    return found
+    attention = _attention(first, X, y, dates or {})
+    return {**found, "attention": attention} if attention else found
+
+
+def _some(n, X, y, groups, random_state):
+    """At most n of the samples, with their classes and objects."""
+    if len(y) <= n:
+        return X, y, groups
+    rows = np.sort(check_random_state(random_state).choice(len(y), n, replace=False))
+    return X[rows], y[rows], None if groups is None else np.asarray(groups)[rows]
 
 
 def _importances(model, X, y, groups, dates, n_repeats, random_state):
     how = {"groups": groups, "n_repeats": n_repeats, "random_state": random_state}
     found = {"of sources": grouped_importance(model, X, y, **how)}
-    if _series(X):
+    if _series(X.specs):
         found["of dates"] = grouped_importance(model, X, y, by="date", labels=dates, **how)
     return found
 
 
-def _series(X):
-    return [name for name, spec in X.specs.items() if "n_dates" in spec.axes]
+def _attention(model, X, y, dates):
+    """Weights of the dates of each series that the model sees; None where it has none."""
+    try:
+        network, _ = find_inside(model, "attention", "describe_models")
+    except TypeError:
+        return None
+    seen = _series(network.sources_)
+    known = {name: days for name, days in dates.items() if name in seen}
+    return attention_by_class(model, X, y, dates=known) if seen else None
 
 
-def _last(model):
-    return model[-1] if isinstance(model, Pipeline) else model
+def _series(specs):
+    return [name for name, spec in specs.items() if "n_dates" in spec.axes]

@@ -5,13 +5,13 @@ import json
 import platform
 import shlex
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from sklearn.pipeline import Pipeline
-
 from .._version import __version__
+from ..inside import find_inside
 
 __all__ = ["origin"]
 
@@ -55,9 +55,8 @@ def _versions():
 
 def _model(model):
     found = [("settings", repr(model))]
-    last = model[-1] if isinstance(model, Pipeline) else model
-    if hasattr(last, "content_hash"):
-        found.append(("content hash", last.content_hash()))
+    with suppress(TypeError):  # other models have none
+        found.append(("content hash", find_inside(model, "content_hash", "origin")[0].content_hash()))
     return found
 
 

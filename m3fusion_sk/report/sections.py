@@ -124,12 +124,13 @@ def importances(tables):
 
 
 def _importance(title, table):
-    most = max(float(table["importance"].max()), 1e-12)
+    most = max(float(table["importance"].fillna(0).max()), 1e-12)
     rows = []
     for key, values in table.iterrows():
         cell = plus_minus(values["importance"], values["std"])
+        share = np.nan_to_num(np.clip(values["importance"] / most, 0, 1))
         name = ", ".join(map(_day, key)) if isinstance(key, tuple) else str(key)
-        rows.append((name, [Cell(cell.text, cell.value, float(np.clip(values["importance"] / most, 0, 1)))]))
+        rows.append((name, [Cell(cell.text, cell.value, float(share))]))
     note = "Fall of the score when a block holds the values of other objects; ± over the exchanges."
     if "score" in table.attrs:
         note += f" The score is {table.attrs['score']:.3f}."
