@@ -190,3 +190,19 @@ def test_an_embedded_date_feeds_the_recurrence():
     encoder = SeriesEncoder(SeriesSpec(n_dates=5, n_bands=3), hidden_size=8, date_embedding=6)
     assert encoder.states.input_weight.shape == (24, 6)
     assert encoder(torch.randn(2, 5, 3)).shape == (2, 8)
+
+
+def test_products_of_bfloat16_give_nearly_the_same_gradients():
+    torch.manual_seed(0)
+    recurrence, x = Recurrence(5, 48), torch.randn(16, 12, 5)
+
+    def results(autocast):
+        recurrence.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            states = recurrence(x)
+        (states**2).sum().backward()
+        return [states.detach(), *(parameter.grad for parameter in recurrence.parameters())]
+
+    for exact, rounded in zip(results(False), results(True), strict=True):
+        assert rounded.dtype == torch.float32
+        assert 0 < (rounded - exact).norm() < 0.01 * exact.norm()

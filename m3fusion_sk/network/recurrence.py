@@ -35,17 +35,22 @@ class Recurrence(nn.Module):
             closed = torch.zeros(3 * self.n_units, dtype=torch.bool, device=x.device)
             closed[: self.n_units] = True
             inputs = inputs.masked_fill(lacking.T[:, :, None] & closed, torch.inf)
-        if torch.is_grad_enabled():
-            kind = inputs.device.type
-            with torch.autocast(kind, enabled=False):  # autocast speeds up the product above, not the steps
-                states = _Steps.apply(inputs.to(self.bias.dtype), self.gate_weight, self.candidate_weight)
-        else:
-            states = run_steps(inputs, self.gate_weight, self.candidate_weight)[0]
+        device = inputs.device.type
+        kind = inputs.dtype if torch.is_autocast_enabled(device) else self.bias.dtype  # of the products
+        with torch.autocast(device, enabled=False):
+            inputs, weights = inputs.to(self.bias.dtype), (self.gate_weight, self.candidate_weight)
+            if torch.is_grad_enabled():
+                states = _Steps.apply(inputs, *weights, kind)
+            else:
+                states = run_steps(inputs, *(weight.to(kind) for weight in weights))[0]
         return states.transpose(0, 1)
 
 
 def run_steps(inputs, gate_weight, candidate_weight, keep=False):
-    """All dates in turn: (dates, n, 3 units) -> states (dates, n, units); gates and candidates if kept."""
+    """All dates in turn: (dates, n, 3 units) -> states (dates, n, units); gates and candidates if kept.
+
+    Products are in the arithmetic of the weights, all else in that of the inputs.
+    """
     n_dates, n, _ = inputs.shape
     units = candidate_weight.shape[0]
     gate_kernel, candidate_kernel = gate_weight.T, candidate_weight.T
@@ -55,11 +60,18 @@ def run_steps(inputs, gate_weight, candidate_weight, keep=False):
     h = inputs.new_zeros(n, units)
     for date in range(n_dates):
         a, gate, candidate = inputs[date], gates[date * keep], candidates[date * keep]
-        torch.addmm(a[:, : 2 * units], h, gate_kernel, out=gate).sigmoid_()
+        add_product(a[:, : 2 * units], h, gate_kernel, out=gate).sigmoid_()
         z, r = gate[:, :units], gate[:, units:]
-        tanh_(torch.addmm(a[:, 2 * units :], r * h, candidate_kernel, out=candidate))
+        tanh_(add_product(a[:, 2 * units :], r * h, candidate_kernel, out=candidate))
         h = torch.lerp(candidate, h, z, out=states[date])  # z h + (1 - z) candidate
     return states, gates, candidates
+
+
+def add_product(a, x, kernel, out=None):
+    """``a + x @ kernel``, the product in the arithmetic of the kernel."""
+    if kernel.dtype == x.dtype:
+        return torch.addmm(a, x, kernel, out=out)
+    return torch.add(a, x.to(kernel.dtype) @ kernel, out=out)
 
 
 def tanh_(x):
@@ -71,7 +83,8 @@ class _Steps(torch.autograd.Function):
     """`run_steps`, whose weights get their gradients by one product over all dates each."""
 
     @staticmethod
-    def forward(ctx, inputs, gate_weight, candidate_weight):
+    def forward(ctx, inputs, gate_weight, candidate_weight, kind):
+        gate_weight, candidate_weight = gate_weight.to(kind), candidate_weight.to(kind)
         states, gates, candidates = run_steps(inputs, gate_weight, candidate_weight, keep=True)
         ctx.save_for_backward(gate_weight, candidate_weight, states, gates, candidates)
         return states
@@ -83,11 +96,12 @@ class _Steps(torch.autograd.Function):
         previous = torch.cat([torch.zeros_like(states[:1]), states[:-1]])
         d_inputs = _backward_steps(grad, gate_weight, candidate_weight, previous, gates, candidates)
         units = states.shape[2]
-        flat = d_inputs.flatten(0, 1)  # (dates n, 3 units)
+        kind = gate_weight.dtype
+        flat = d_inputs.flatten(0, 1).to(kind)  # (dates n, 3 units)
         reset = gates[..., units:] * previous
-        d_gate_weight = flat[:, : 2 * units].T @ previous.flatten(0, 1)
-        d_candidate_weight = flat[:, 2 * units :].T @ reset.flatten(0, 1)
-        return d_inputs, d_gate_weight, d_candidate_weight
+        d_gate_weight = flat[:, : 2 * units].T @ previous.flatten(0, 1).to(kind)
+        d_candidate_weight = flat[:, 2 * units :].T @ reset.flatten(0, 1).to(kind)
+        return d_inputs, d_gate_weight.to(grad.dtype), d_candidate_weight.to(grad.dtype), None
 
 
 def _backward_steps(grad, gate_weight, candidate_weight, previous, gates, candidates):
@@ -100,9 +114,9 @@ def _backward_steps(grad, gate_weight, candidate_weight, previous, gates, candid
         candidate, d_a = candidates[date], d_inputs[date]
         d_h = d_h + grad[date]
         d_candidate = d_h * (1 - z) * (1 - candidate * candidate)
-        d_reset = d_candidate @ candidate_weight
+        d_reset = (d_candidate.to(candidate_weight.dtype) @ candidate_weight).to(grad.dtype)
         d_a[:, :units] = d_h * (h - candidate) * z * (1 - z)
         d_a[:, units : 2 * units] = d_reset * h * r * (1 - r)
         d_a[:, 2 * units :] = d_candidate
-        d_h = torch.addmm(d_h * z + d_reset * r, d_a[:, : 2 * units], gate_weight)
+        d_h = add_product(d_h * z + d_reset * r, d_a[:, : 2 * units], gate_weight)
     return d_inputs
