@@ -1,7 +1,7 @@
 """Files that appear as a whole or not at all."""
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -28,7 +28,8 @@ def whole_file(path):
         os.replace(partial, path)
         sync_folder(path.parent)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that cannot be written, that error is not the one to tell
+            partial.unlink(missing_ok=True)
 
 
 def sync_folder(folder):

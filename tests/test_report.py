@@ -251,6 +251,28 @@ def test_how_it_was_made_names_files_hashes_settings_and_what_does_not_fit(maps,
         assert text in words, text
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"outputs": 1}', "null"])
+def test_a_damaged_report_beside_a_map_is_told_and_does_no_harm(text, maps, tmp_path):
+    (tmp_path / "a.report.json").write_text(text)
+    words = read(land_cover_report(tmp_path / "r.html", maps=maps)).words
+    assert "a.report.json is not what ChunkedPredictor writes" in words
+
+
+def test_maps_without_common_ground_are_refused(maps, tmp_path):
+    far = write_class_map(tmp_path / "far.tif", np.ones((5, 5)), origin=(900_000, 7_690_000))
+    with pytest.raises(ValueError, match="must show the same ground"):
+        land_cover_report(tmp_path / "r.html", maps={"a": maps["network"], "far": far})
+
+
+def test_a_disk_that_cannot_be_written_says_so(samples, tmp_path):
+    y, predictions, _ = samples
+    (tmp_path / "r.html.partial").mkdir()  # stands for what even root may not write to
+    with pytest.raises(OSError, match=r"r\.html\.partial"):
+        land_cover_report(tmp_path / "r.html", y, predictions)
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        land_cover_report(tmp_path, y, predictions, overwrite=True)
+
+
 def test_an_existing_file_is_kept_unless_it_may_be_replaced(samples, tmp_path):
     y, predictions, _ = samples
     path = tmp_path / "r.html"
@@ -270,9 +292,13 @@ def test_an_existing_file_is_kept_unless_it_may_be_replaced(samples, tmp_path):
         ({}, ValueError, "needs something to show"),
         ({"y_true": ["a"]}, ValueError, "belong together"),
         ({"predictions": {"m": ["a"]}}, ValueError, "belong together"),
-        ({"y_true": ["a"], "predictions": ["a"]}, TypeError, "predictions must be a dict by name"),
+        (
+            {"y_true": ["a"], "predictions": ["a"]},
+            TypeError,
+            "predictions must be a dict with a name for each",
+        ),
         ({"y_true": ["a"], "predictions": {"m": ["a", "b"]}}, ValueError, "one value for each sample"),
-        ({"maps": "map.tif"}, TypeError, "maps must be a dict by name"),
+        ({"maps": "map.tif"}, TypeError, "maps must be a dict with a name for each"),
         ({"maps": dict.fromkeys("abc", "map.tif")}, ValueError, "maps must be one or two"),
     ],
 )

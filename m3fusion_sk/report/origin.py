@@ -68,21 +68,28 @@ def _map(path):
     beside = named_beside(path, ".report.json")
     if not beside.is_file():
         return [("file", path.name), ("SHA-256", digest)]
-    report = json.loads(beside.read_text())
-    stated = report["outputs"].get("class", {}).get("sha256")
+    try:
+        return [("file", path.name), *_reported(json.loads(beside.read_text(encoding="utf-8")), digest)]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        unknown = f"{beside.name} is not what ChunkedPredictor writes"
+        return [("file", path.name), ("SHA-256", digest), ("report", unknown)]
+
+
+def _reported(report, digest):
+    """What the predictor told of a map, and whether the file is still the one that it wrote."""
+    stated, inputs, grid = report["outputs"]["class"]["sha256"], report["inputs"], report["grid"]
     same = "as reported" if stated == digest else f"not the file of its report, which had {stated}"
-    found = [("file", path.name), ("SHA-256", f"{digest} ({same})"), ("run key", report["run_key"])]
-    found += [(what, _text(report["inputs"][what])) for what in ("model", "map") if what in report["inputs"]]
-    found += [("inputs", _text(part)) for part in [report["inputs"].get("scene")] if part]
-    grid = report["grid"]
-    found += [
+    parts = {"model": "model", "map": "map", "scene": "inputs"}
+    return [
+        ("SHA-256", f"{digest} ({same})"),
+        ("run key", report["run_key"]),
+        *[(name, _text(inputs[part])) for part, name in parts.items() if part in inputs],
         ("grid", f"{grid['height']} x {grid['width']} pixels, {grid['crs']}"),
         ("versions", _joined(report["versions"])),
         ("finished", report["finished"]),
         ("pixels", _joined(report["pixels"])),
         ("seconds by step", _joined(report["seconds_of_all_chunks"])),
     ]
-    return found
 
 
 def _text(part):

@@ -103,8 +103,8 @@ def land_cover_report(
 
     Raises
     ------
-    FileExistsError
-        If there is such a file and `overwrite` is false.
+    OSError
+        If there is such a file and `overwrite` is false (`FileExistsError`), or it cannot be written.
     ImportError
         If jinja2 or matplotlib are missing, or rasterio where there are maps.
     TypeError, ValueError
@@ -163,6 +163,8 @@ def land_cover_report(
 
 def _checked_path(path, overwrite):
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder. Give the name of a file in it, such as report.html.")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists. Choose another name, or write overwrite=True to replace it.")
     return path
@@ -172,9 +174,7 @@ def _checked_dict(name, value):
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise TypeError(
-            f"{name} must be a dict by name, such as {{'network': ...}}; got {type(value).__name__}."
-        )
+        raise TypeError(f"{name} must be a dict with a name for each; got {type(value).__name__}.")
     return {str(key): part for key, part in value.items()}
 
 

@@ -81,7 +81,7 @@ def swipe_of(maps):
     Raises
     ------
     ValueError
-        If they have different reference systems.
+        If they have different reference systems, or no ground in common.
     """
     found = {name: ClassMap.read(path, side=_SIDE) for name, path in maps.items()}
     first, *others = found.values()
@@ -93,11 +93,20 @@ def swipe_of(maps):
             )
     edges = np.array([shown.bounds for shown in found.values()])
     bounds = (*edges[:, :2].min(axis=0).tolist(), *edges[:, 2:].max(axis=0).tolist())
+    _check_overlap(found, edges)
     legend = _legend(found.values())
     layers = [_layer(name, shown, legend, bounds) for name, shown in found.items()]
     width, height = bounds[2] - bounds[0], bounds[3] - bounds[1]
     stretch = _stretch(first)
     return Swipe(layers, legend, width * stretch / height, bounds, first.unit, _scale(first, width))
+
+
+def _check_overlap(found, edges):
+    left, bottom = edges[:, :2].max(axis=0)
+    right, top = edges[:, 2:].min(axis=0)
+    if left >= right or bottom >= top:
+        places = {shown.path: shown.bounds for shown in found.values()}
+        raise ValueError(f"maps must show the same ground to be laid over each other; got bounds {places}.")
 
 
 def _stretch(shown):
