@@ -70,6 +70,7 @@ soak: $(READY) ## the same tests with larger counts
 	M3FUSION_SOAK=1 SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -q
 
 bench: $(READY) ## speed against the plain way: half an hour on a quiet machine
+	$(RUN) -m pip install --quiet -c constraints.txt -e ".[bench]"
 	$(RUN) benchmarks/bench.py
 
 readme: $(READY) ## run the code blocks of README and docs
