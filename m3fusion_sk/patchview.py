@@ -81,6 +81,11 @@ class PatchView:
     def dtype(self):
         return self.image.dtype
 
+    @property
+    def has_gaps(self):
+        """Whether the image has NaN."""
+        return self.image.dtype.kind == "f" and bool(np.isnan(self.image).any())
+
     def __len__(self):
         return len(self.rows)
 

@@ -10,9 +10,7 @@ __all__ = ["may_lack", "present"]
 
 def may_lack(values):
     """Whether there can be NaN among values: not in integers, nor in patches of an image without."""
-    if np.dtype(values.dtype).kind != "f":
-        return False
-    return not isinstance(values, PatchView) or bool(np.isnan(values.image).any())
+    return values.has_gaps if isinstance(values, PatchView) else np.dtype(values.dtype).kind == "f"
 
 
 def present(X, name, place=None):

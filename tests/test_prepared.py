@@ -58,6 +58,20 @@ def test_shared_patches_give_what_single_ones_give(size, step):
         assert np.abs(inference.run(prepared, X[::-3], compute) - expected[::-3]).max() < 1e-10
 
 
+def test_patches_are_shared_by_networks_that_can_do_without_them_where_all_are_there(monkeypatch):
+    X, y = samples()
+    clf = M3FusionClassifier(**{**SMALL, "dtype": "float64", "missing_sources": "drop"}).fit(X, y)
+    shared, made = [], inference.block_of
+    monkeypatch.setattr(inference, "block_of", lambda view: shared.append(view) or made(view))
+    expected = as_trained(clf, X)
+    assert not shared and np.abs(clf.predict_proba(X) - expected).max() < 1e-10 and shared
+    shared.clear()
+    lacking = np.arange(len(y)) % 4 == 0
+    part = X.replace(patch=X["patch"].without(lacking, np.float32))
+    assert np.abs(clf.predict_proba(part) - as_trained(clf, part)).max() < 1e-10 and not shared
+    np.testing.assert_allclose(clf.predict_proba(part)[~lacking], expected[~lacking], atol=1e-10)
+
+
 @pytest.mark.parametrize("kind", ["gru", "attention", "conv"])
 @pytest.mark.parametrize("more", [{}, {"date_embedding": 8, "linear_path": 3, "patch_path": 3}])
 def test_every_encoder_gives_what_it_gave(kind, more):

@@ -3,12 +3,16 @@
 import torch
 from torch import nn
 
+from .blocks import PatchBlock
+
 
 def lacking_dates(x):  # (n, dates, ...) -> (n, dates): a date lacks if one of its values does
     return torch.isnan(x).flatten(2).any(dim=2)
 
 
 def has_values(x):  # (n, ...) -> (n,)
+    if isinstance(x, PatchBlock):  # made of images without gaps only
+        return torch.ones(len(x), dtype=torch.bool, device=x.image.device)
     return ~torch.isnan(x).flatten(1).all(dim=1)
 
 

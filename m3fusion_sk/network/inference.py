@@ -38,11 +38,9 @@ def run(network, X, compute, batch_size=BATCH_SIZE):
 
 def _shared_views(network, X):
     """The sources whose patches are cut from one image, where the network computes common parts once."""
-    if network.may_lack_sources:
-        return {}
     encoders = zip(network.sources, network.encoders, strict=True)
     views = {name: view_of(X, name) for name, encoder in encoders if getattr(encoder, "shares", False)}
-    return {name: view for name, view in views.items() if view is not None}
+    return {name: view for name, view in views.items() if view is not None and not view.has_gaps}
 
 
 def _batches(views, n_samples, batch_size):
