@@ -29,6 +29,15 @@ def test_a_virtual_scene_is_mapped_and_its_memory_told(tmp_path):
     assert (tmp_path / "output" / "virtual_47x42.tif").exists()
 
 
+def test_the_study_of_missing_data_prints_both_tables():
+    command = [sys.executable, str(BENCHMARKS / "missing_data.py")]
+    command += ["--seeds", "1", "--samples", "300", "--epochs", "1"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [line.split(" | ") for line in result.stdout.splitlines()]
+    assert {"| patch: lost", "| without ts 50%", "| mask 80%", "| fill 0%"} <= {row[0] for row in rows}
+    assert all(0 <= float(row[1]) <= 100 for row in rows if row[0].startswith(("| without", "| fill")))
+
+
 @pytest.fixture(scope="module")
 def datasets():
     sys.path.insert(0, str(BENCHMARKS))
