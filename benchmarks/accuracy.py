@@ -169,7 +169,8 @@ class Study:
 
     def keep(self, task, row):
         """Write the row of a task down."""
-        row = {**task._asdict(), **row}
+        trained = self.data.objects[self.sides(task)[0]]
+        row = {**task._asdict(), **row, "n_objects": len(np.unique(trained))}
         self.path(task, ".json").write_text(json.dumps(row))
         return row
 

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 from baselines import GRIDS
+from matplotlib import pyplot
 from scipy import stats
+
+from m3fusion_sk.plotting import plot_learning_curve, plot_time_accuracy
 
 MEASURED = Path(__file__).parent / "results" / "accuracy.csv"
 SCORES = ["accuracy", "f1_weighted", "f1_macro", "kappa", "object_accuracy"]
@@ -119,3 +123,17 @@ def print_tables(rows, models, output, learning=False):
     )
     (output / "tables.md").write_text(text + "\n")
     print("\n" + text)
+    draw(rows, output, learning)
+
+
+def draw(rows, output, learning):
+    """A figure for each data set: accuracy against training objects, or against the time of a fit."""
+    matplotlib.use("Agg")
+    for name, part in rows.groupby("data"):
+        if learning:
+            ax = plot_learning_curve(part, title=name, xlabel="training objects")
+        else:
+            part = part.groupby("model")[["fit_seconds", "accuracy"]].mean().reset_index()
+            ax = plot_time_accuracy(part, title=name)
+        ax.figure.savefig(output / f"{'learning' if learning else 'time'}_{name}.png", dpi=100)
+        pyplot.close(ax.figure)
