@@ -1,20 +1,17 @@
 """Reference samples: places of a class map to be looked at, drawn at random within each class."""
 
-import json
 from dataclasses import dataclass
 from numbers import Integral
-from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from .classcodes import open_codes
 from .shares import allot
 
 __all__ = ["ReferenceSample", "draw_reference_sample"]
-
-_ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +129,8 @@ def draw_reference_sample(class_map, n_samples, *, least=50, random_state=None):
     >>> len(sample.points)
     3
     """
-    source = _opened(class_map)
-    counts = sum((_count(block) for _, block in source.blocks()), _Counts()).sorted()
+    source = open_codes(class_map)
+    counts = source.count()
     names = [source.names.get(code, code) for code in counts]
     if not counts:
         raise ValueError(f"class_map must hold classes; {source} is all nodata.")
@@ -153,22 +150,6 @@ def draw_reference_sample(class_map, n_samples, *, least=50, random_state=None):
         index=pd.Index(names, name="mapped"),
     )
     return ReferenceSample(points, strata, source.unit, source.crs)
-
-
-class _Counts(dict):
-    """Pixels by code; sums add up."""
-
-    def __add__(self, other):
-        return _Counts({code: self.get(code, 0) + other.get(code, 0) for code in {**self, **other}})
-
-    def sorted(self):
-        return {code: self[code] for code in sorted(self)}
-
-
-def _count(block):
-    codes, counts = np.unique(block, return_counts=True)
-    pairs = zip(codes.tolist(), counts.tolist(), strict=True)
-    return _Counts({code: count for code, count in pairs if code})
 
 
 def _drawn(rng, count, size):
@@ -228,68 +209,6 @@ def _sizes(n_samples, least, counts):
     return dict(
         zip(counts, allot(n_samples, pixels, np.minimum(least, pixels), pixels).tolist(), strict=True)
     )
-
-
-class _ArrayMap:
-    """Class codes in memory, and the little that is known about them."""
-
-    names = {}
-    transform, crs, unit, pixel_area = None, None, "pixel", 1.0
-
-    def __init__(self, codes):
-        codes = np.ma.filled(codes, 0) if isinstance(codes, np.ma.MaskedArray) else np.asarray(codes)
-        if codes.ndim != 2 or codes.dtype.kind not in "iu":
-            raise TypeError(
-                "class_map must be a path, or an array of integer codes of shape (height, width); got "
-                f"shape {codes.shape} and dtype {codes.dtype}."
-            )
-        self.codes = codes
-
-    def __str__(self):
-        return f"the array of shape {self.codes.shape}"
-
-    def blocks(self):
-        """(first row, codes) of some rows at a time."""
-        for top in range(0, len(self.codes), _ROWS_AT_ONCE):
-            yield top, self.codes[top : top + _ROWS_AT_ONCE]
-
-
-class _FileMap:
-    """Class codes in a raster."""
-
-    def __init__(self, path):
-        try:
-            import rasterio
-        except ImportError as error:
-            raise ImportError('Maps need rasterio: pip install "m3fusion_sk[raster]".') from error
-        self._open, self.path = rasterio.open, path
-        with rasterio.open(path) as file:
-            if np.dtype(file.dtypes[0]).kind not in "iu":
-                raise TypeError(f"class_map must hold integer codes; {path} holds {file.dtypes[0]}.")
-            names = json.loads(file.tags().get("CLASS_NAMES", "{}"))
-            self.names = {int(code): name for code, name in names.items()}
-            self.transform, self.shape = file.transform, file.shape
-            self.crs = file.crs.to_wkt() if file.crs else None
-            self.unit, self.pixel_area = "pixel", 1.0
-            if file.crs and file.crs.is_projected:
-                unit = file.crs.linear_units
-                self.unit = "m2" if unit in ("metre", "meter") else f"{unit}2"
-                self.pixel_area = abs(file.transform.determinant)
-
-    def __str__(self):
-        return str(self.path)
-
-    def blocks(self):
-        """(first row, codes) of some rows at a time."""
-        height, width = self.shape
-        with self._open(self.path) as file:
-            for top in range(0, height, _ROWS_AT_ONCE):
-                stop = min(top + _ROWS_AT_ONCE, height)
-                yield top, file.read(1, window=((top, stop), (0, width)), masked=True).filled(0)
-
-
-def _opened(class_map):
-    return _FileMap(class_map) if isinstance(class_map, str | PathLike) else _ArrayMap(class_map)
 
 
 def _is_count(value):

@@ -349,3 +349,6 @@ def test_hostile_and_many_names_are_words_only(opened, tmp_path):
     page.locator(".frame").hover()
     expect(page.locator(".readout")).to_contain_text("onerror")
     assert page.locator("img[src=x]").count() == 0
+    page.set_viewport_size({"width": 680, "height": 900})
+    page.emulate_media(media="print")
+    assert page.locator("#confusion table").first.evaluate("t => t.getBoundingClientRect().right") <= 681

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from ..classcodes import open_codes
 from ..plotting.style import NAMES
 from ..protocol import summarize
-from ..reference import draw_reference_sample
 from .tables import MINUS, Cell, Table, number, plus_minus, share_cell
 
 __all__ = [
@@ -161,20 +161,27 @@ def areas(estimates, unit):
 
 def counted_areas(maps):
     """Pixels of each class of each map, counted at full size."""
-    drawn = {name: draw_reference_sample(path, 0, least=0) for name, path in maps.items()}
-    labels = list(dict.fromkeys(str(label) for part in drawn.values() for label in part.strata.index))
-    units = {part.unit for part in drawn.values()}
+    sources = {name: open_codes(path) for name, path in maps.items()}
+    counts = {name: source.count() for name, source in sources.items()}
+    units = {source.unit for source in sources.values()}
     factor, unit = (1e-4, "ha") if units == {"m2"} else (1, " or ".join(sorted(units)))
-    head, rows = ["class"], {label: [] for label in labels}
-    for name, part in drawn.items():
+    head, rows = ["class"], {}
+    for name, source in sources.items():
         head += [f"{name} ({unit})", f"{name} (%)"]
-        of_class = part.strata["area"].rename(str)
-        for label in labels:
-            area = float(of_class.get(label, 0.0))
-            share = area / of_class.sum()
-            rows[label] += [number(area * factor, 1), Cell(f"{100 * share:.1f}", share, share)]
+        total = max(1, sum(counts[name].values()))
+        of_class = {str(source.names.get(code, code)): n for code, n in counts[name].items()}
+        for label in _labels_of(sources, counts):
+            pixels = of_class.get(label, 0)
+            area, share = number(pixels * source.pixel_area * factor, 1), pixels / total
+            rows.setdefault(label, []).extend([area, Cell(f"{100 * share:.1f}", share, share)])
     note = "Counted pixels: the errors of a map do not cancel out, so that these areas are biased."
     return Table("Areas in the maps" if len(maps) > 1 else "Areas in the map", head, list(rows.items()), note)
+
+
+def _labels_of(sources, counts):
+    """Names of the classes that any of the maps has, in the order of the first."""
+    names = (str(sources[name].names.get(code, code)) for name in sources for code in counts[name])
+    return list(dict.fromkeys(names))
 
 
 def calibration(by_model):
