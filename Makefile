@@ -14,6 +14,9 @@ MEETING_SKLEARN := sklearn_checks calls groups search progress continuing classi
 QUICK := public_names sources multisource rows patchview metrics areas calibration model_selection \
 	persistence scene store reference
 
+# threads that wait do not spin: beside other work two of them can be ten times slower than one
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: help demo picture docs wheel wheel-test test test-oldest soak bench lint format readme clean
 
 help: ## this list
