@@ -82,6 +82,7 @@ sphinx_gallery_conf = {
     "image_srcset": ["2x"],
     "matplotlib_animations": False,
     "min_reported_time": 1,
+    "capture_repr": (),  # what is printed, not what a line happens to return
     "show_signature": False,
     "write_computation_times": False,
 }

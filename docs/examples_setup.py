@@ -26,7 +26,7 @@ ORDER = [
 ]
 SMALL = {  # arguments of the programs, so that none takes long
     "map_scene": ["output/map_scene", "110", "6", "6", "40"],
-    "many_sensors": ["output/many_sensors", "120", "6", "8"],
+    "many_sensors": ["output/many_sensors", "140", "6", "15"],
     "dask_cluster": ["output/dask_cluster", "90", "6", "4", "threads"],  # the build is no program to import
 }
 
@@ -42,9 +42,13 @@ def arguments(gallery_conf, script_vars):
     return SMALL.get(Path(script_vars["src_file"]).stem, [])
 
 
+FILTERS = []
+
+
 def warnings_are_errors(gallery_conf, fname, when):
     """Filters for the example alone: Sphinx and its extensions have warnings of their own."""
     if when == "before":
+        FILTERS[:] = warnings.filters
         warnings.filterwarnings("error")
     else:
-        warnings.resetwarnings()
+        warnings.filters[:] = FILTERS

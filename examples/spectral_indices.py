@@ -29,7 +29,6 @@ bands = {"ts": ["B02", "B03", "B04", "B08"]}  # names of Sentinel-2, or of spynd
 indices = SpectralIndices(bands).fit(X)
 extended = indices.transform(X)
 print(X, extended, sep="\n")
-print(indices.get_feature_names_out()[-12:])
 
 # %%
 # The mean year of some classes in each index.

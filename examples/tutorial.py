@@ -153,6 +153,7 @@ from m3fusion_sk.areas import estimate_areas
 from m3fusion_sk.reference import draw_reference_sample
 
 sample = draw_reference_sample(path, 500, least=20, random_state=0)
+(folder / "reference.gpkg").unlink(missing_ok=True)  # of an earlier run: labels are never overwritten
 sample.write(folder / "reference.gpkg")
 with rasterio.open(made.truth) as file:
     codes = file.read(1)[sample.points["row"], sample.points["col"]]
@@ -185,4 +186,4 @@ import json
 report = json.loads((folder / "map.report.json").read_text())
 print("\n".join(f"{key}: {str(value)[:90]}" for key, value in report.items()))
 plt.show()
-# sphinx_gallery_thumbnail_number = 3
+# sphinx_gallery_thumbnail_number = 1

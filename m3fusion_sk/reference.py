@@ -62,8 +62,11 @@ class ReferenceSample:
         """
         try:
             import geopandas
+            import pyogrio  # noqa: F401 - which writes for geopandas
         except ImportError as error:
-            raise ImportError('Layers need geopandas: pip install "m3fusion_sk[raster]".') from error
+            raise ImportError(
+                'Layers need geopandas and pyogrio: pip install "m3fusion_sk[raster]".'
+            ) from error
         if "x" not in self.points:
             raise ValueError("write needs coordinates; draw the sample from the map's file, not its array.")
         if Path(path).exists():

@@ -4,8 +4,6 @@ import ast
 import inspect
 import pydoc
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -117,46 +115,3 @@ def test_the_help_of_the_classifier_is_enough_to_use_it():
         ">>> clf.predict",
     ):
         assert word in text, word
-
-
-def test_the_package_is_imported_without_its_extras():
-    blocked = [
-        "rasterio",
-        "geopandas",
-        "matplotlib",
-        "dask",
-        "onnx",
-        "onnxruntime",
-        "rio_cogeo",
-        "spyndex",
-        "jinja2",
-        "playwright",
-    ]
-    code = f"""
-import sys
-for name in {blocked}:
-    sys.modules[name] = None
-import m3fusion_sk
-for name in m3fusion_sk.__all__:
-    getattr(m3fusion_sk, name)
-try:
-    import m3fusion_sk.mapping
-except ImportError as error:
-    assert 'pip install "m3fusion_sk[raster]"' in str(error), error
-else:
-    raise SystemExit("mapping was imported without rasterio")
-for call in (
-    lambda: m3fusion_sk.make_scene("nowhere"),
-    lambda: plot_confusion(None),
-    lambda: m3fusion_sk.SpectralIndices({{"ts": ["R", "N"]}}).fit({{"ts": [[[1.0, 2.0]]]}}),
-):
-    from m3fusion_sk.plotting import plot_confusion
-    try:
-        call()
-    except ImportError as error:
-        assert 'pip install "m3fusion_sk[' in str(error), error
-    else:
-        raise SystemExit("ran without its extra")
-"""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr

@@ -171,6 +171,7 @@ class ChunkedPredictor:
         path = check_path(path)
         _check_not_input([layer.path(path) for layer in job.layers], scene)
         n_jobs = _check_jobs(self.n_jobs)
+        _check_client(self.client)
         with locked(path):
             run = Run(job, RunKey.of(self.estimator, scene, self._facts(job)), path, overwrite)
             if not run.is_finished():
@@ -202,6 +203,20 @@ class ChunkedPredictor:
             "legend": [legend.codes.tolist(), list(legend.names), list(legend.colors)],
             "layers": {layer.name: layer.facts() for layer in job.layers},
         }
+
+
+def _check_client(client):
+    if client is None:
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ImportError('client needs distributed: pip install "m3fusion_sk[dask]".') from error
+    if not isinstance(client, Client):
+        raise TypeError(
+            "client must be a distributed.Client, such as Client('tcp://scheduler:8786'); got "
+            f"{type(client).__name__}. For processes on this machine use n_jobs."
+        )
 
 
 def check_path(path):

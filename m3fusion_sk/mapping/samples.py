@@ -151,9 +151,10 @@ def _at_most(objects, n, random_state):
 def _load(polygons):
     try:
         import geopandas
+        import pyogrio  # noqa: F401 - which reads for geopandas
     except ImportError as error:
         raise ImportError(
-            'Sampling polygons needs geopandas. Install it with pip install "m3fusion_sk[raster]".'
+            'Sampling polygons needs geopandas and pyogrio: pip install "m3fusion_sk[raster]".'
         ) from error
     if isinstance(polygons, geopandas.GeoDataFrame):
         return polygons

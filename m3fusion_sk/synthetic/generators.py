@@ -320,7 +320,7 @@ def _check_scene(shape, n_objects):
 
 
 def _check_raster_extra():
-    missing = [name for name in ("rasterio", "geopandas", "shapely") if not find_spec(name)]
+    missing = [name for name in ("rasterio", "geopandas", "pyogrio", "shapely") if not find_spec(name)]
     if missing:
         raise ImportError(
             f"make_scene needs rasterio and geopandas; {', '.join(missing)} is missing. Install them with "
