@@ -8,7 +8,7 @@ import re
 import pytest
 
 import m3fusion_sk
-from m3fusion_sk import mapping
+from m3fusion_sk import mapping, plotting, report
 
 TOP_LEVEL = {
     "GapFiller",
@@ -50,7 +50,8 @@ def test_the_public_names_are_these():
 
 
 def test_every_public_object_is_documented():
-    for module, names in ((m3fusion_sk, TOP_LEVEL - {"__version__"}), (mapping, MAPPING)):
+    parts = [(part, set(part.__all__)) for part in (plotting, report)]
+    for module, names in [(m3fusion_sk, TOP_LEVEL - {"__version__"}), (mapping, MAPPING), *parts]:
         for name in names:
             text = getattr(module, name).__doc__
             assert "Examples\n" in text, name
@@ -84,6 +85,8 @@ def documented_things():
         yield name, thing
         if inspect.isclass(thing):
             yield from public_methods(thing)
+    for part in (plotting, report):
+        yield from ((name, getattr(part, name)) for name in part.__all__)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,14 @@ def plot_attention(table, *, ax=None, title=None):
     Returns
     -------
     matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from m3fusion_sk.plotting import plot_attention
+    >>> weights = pd.DataFrame([[0.2, 0.8]], index=["forest"], columns=pd.Index(["May", "June"], name="date"))
+    >>> [text.get_text() for text in plot_attention(weights).get_xticklabels()]
+    ['May', 'June']
     """
     ax = axes_or_new(ax)
     table, ends = _side_by_side(table) if isinstance(table, Mapping) else (table, [])
@@ -56,6 +64,15 @@ def plot_importance(table, *, ax=None, title=None):
     -------
     matplotlib.axes.Axes
         One bar for each block, with the standard deviation over the repeats.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from m3fusion_sk.plotting import plot_importance
+    >>> names = pd.Index(["ts", "patch"], name="source")
+    >>> table = pd.DataFrame({"importance": [0.3, 0.1], "std": [0.02, 0.01]}, index=names)
+    >>> plot_importance(table).get_xlabel()
+    'fall of the score'
     """
     ax = open_frame(axes_or_new(ax))
     names, what = table.index.get_level_values("source"), table.index.names[-1]
@@ -90,6 +107,16 @@ def plot_heads(comparison, *, ax=None, title=None):
     Returns
     -------
     matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from m3fusion_sk.explain import HeadComparison
+    >>> from m3fusion_sk.plotting import plot_heads
+    >>> recall = pd.DataFrame({"fusion": [0.9], "ts": [0.7]}, index=["forest"])
+    >>> ax = plot_heads(HeadComparison(recall.mean(), recall, None, None, None))
+    >>> [text.get_text() for text in ax.texts]
+    ['90', '70']
     """
     ax = axes_or_new(ax)
     recall = comparison.recall
@@ -114,6 +141,16 @@ def plot_contributions(contributions, *, ax=None, title=None):
     Returns
     -------
     matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from m3fusion_sk.explain import SourceContributions
+    >>> from m3fusion_sk.plotting import plot_contributions
+    >>> parts = pd.DataFrame({"ts": [0.6], "patch": [-0.2]})
+    >>> ax = plot_contributions(SourceContributions(["forest"], parts, pd.Series([0.1])))
+    >>> [round(float(bar.get_width()), 2) for bar in ax.patches]
+    [0.75, 0.25]
     """
     ax = open_frame(axes_or_new(ax))
     shares = contributions.shares.groupby(contributions.predicted).mean()

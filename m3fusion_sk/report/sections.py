@@ -150,7 +150,14 @@ def areas(estimates, unit):
         cells = [number(found["mapped"], 1), plus_minus(found["area"], found["se"], digits=1), interval]
         cells += [plus_minus(accuracy[c], accuracy[f"{c}_se"]) for c in ("users", "producers")]
         rows.append((str(label), cells))
-    head = ["class", f"mapped{unit}", f"estimate{unit}", f"interval{unit}", "user's", "producer's accuracy"]
+    head = [
+        "class",
+        f"mapped{unit}",
+        f"estimate{unit}",
+        f"interval{unit}",
+        "user's accuracy",
+        "producer's accuracy",
+    ]
     overall = plus_minus(estimates.overall["accuracy"], estimates.overall["se"]).text
     note = (
         f"Estimates adjusted for the map's errors by a stratified reference sample, ± standard error, after "
@@ -188,8 +195,9 @@ def calibration(by_model):
     """Errors of the probabilities of each model."""
     columns = next(iter(by_model.values())).summary.index
     rows = [(name, [number(part.summary[c]) for c in columns]) for name, part in by_model.items()]
-    head = ["model", *[c.replace("_", " ") for c in columns]]
-    return Table("Calibration", head, rows, "The calibration error is the mean difference of both.")
+    head = ["model", *[{"brier": "Brier score"}.get(c, c.replace("_", " ")) for c in columns]]
+    note = "The calibration error is the mean difference of confidence and accuracy."
+    return Table("Calibration", head, rows, note)
 
 
 def _bar(value):
