@@ -241,6 +241,13 @@ def test_on_paper_both_maps_are_whole_side_by_side_and_nothing_is_cut_off(opened
     assert page.pdf(format="A4")[:4] == b"%PDF"
 
 
+def test_where_scripts_are_forbidden_both_maps_stand_side_by_side(opened, page_file):
+    page = opened(page_file, java_script_enabled=False)
+    assert not page.locator(".slider").is_visible() and not page.locator(".readout").is_visible()
+    for k, expected in ((1, RED), (2, BLUE)):
+        assert set(colors_at(page, SEEN, f".layer:nth-child({k})")) == {expected}
+
+
 def test_without_colours_numbers_and_the_legend_tell_classes_apart(opened, page_file):
     page = without_colours(opened(page_file))
     page.locator(".slider input").focus()
