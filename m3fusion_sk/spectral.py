@@ -225,5 +225,6 @@ def _added(X, name, add_rows, add, row_shape, dtype):
     """The source with indices: computed now if it is in memory, else as it is read."""
     values = X.rows_of(name)
     if isinstance(values, PatchView):  # of the block once, not of each patch
-        return PatchView(add(values.image, axis=0), values.rows, values.cols, values.size)
+        image = add(values.image, axis=X.specs[name].band_axis)
+        return PatchView(image, values.rows, values.cols, values.size)
     return map_rows(values, add_rows, row_shape, dtype)

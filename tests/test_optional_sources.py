@@ -157,6 +157,8 @@ def test_an_estimator_that_needs_all_sources_says_so(files, tmp_path):
 def test_unknown_names_are_refused(files):
     with pytest.raises(ValueError, match=r"optional must name sources among \['s2', .*; got \['vhsr'\]"):
         make_scene(files, "vhsr")
+    with pytest.raises(TypeError, match="optional must be a name of a source, or a list of such; got True"):
+        make_scene(files, True)
 
 
 def test_optional_sources_may_have_no_pixel_in_common_with_a_chunk(files, tmp_path):

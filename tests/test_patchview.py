@@ -33,6 +33,25 @@ def test_a_view_equals_cutting_one_by_one(view):
     assert len(view) == view.shape[0]
 
 
+@given(views(), st.integers(1, 3))
+def test_patches_of_several_dates_are_those_of_each_date(view, n_dates):
+    images = np.stack([view.image + date for date in range(n_dates)])
+    dates = PatchView(images, view.rows, view.cols, view.size)
+    assert dates.shape == (len(view), n_dates, *view.shape[1:]) and dates.ndim == 5
+    for date in range(n_dates):
+        np.testing.assert_array_equal(np.asarray(dates)[:, date], _cut(view) + date)
+    assert dates[:0].shape == (0, *dates.shape[1:])
+
+
+@given(views(), st.integers(0, 63))
+def test_a_view_without_some_patches_has_nan_there_and_all_else_as_it_was(view, code):
+    lacking = (code >> np.arange(len(view))) % 2 == 1
+    floats = view.without(lacking, np.float32)
+    assert floats.dtype == np.float32 and floats.has_gaps == lacking.any() and not view.has_gaps
+    np.testing.assert_array_equal(np.asarray(floats)[~lacking], _cut(view)[~lacking])
+    assert np.isnan(np.asarray(floats)[lacking]).all()
+
+
 @given(views())
 def test_rows_of_a_view_are_rows_of_the_patches(view):
     expected, mask = _cut(view), np.arange(len(view)) % 2 == 0

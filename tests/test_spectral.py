@@ -98,6 +98,15 @@ def test_views_of_an_image_stay_views_also_of_some_rows(X):
         np.testing.assert_array_equal(more.gather("spot"), step.transform(eager[rows])["spot"])
 
 
+def test_views_of_images_of_several_dates_stay_views(X):
+    images = np.random.default_rng(1).integers(0, 900, (4, 3, 20, 20)).astype(np.uint16)
+    view = PatchView(images, np.arange(12), np.arange(12), (7, 5))
+    step = SpectralIndices({"spots": ["G", "R", "N"]})
+    more = step.fit_transform(X.replace(spots=view))
+    assert isinstance(more.values_of("spots"), PatchView)
+    np.testing.assert_array_equal(more.gather("spots"), step.transform(X.replace(spots=view[:]))["spots"])
+
+
 def test_sources_on_disk_are_computed_as_they_are_read(X, tmp_path):
     np.save(tmp_path / "spot.npy", X["spot"])
     on_disk = X.replace(spot=np.load(tmp_path / "spot.npy", mmap_mode="r"))

@@ -1,5 +1,7 @@
 """Sources that a pixel may lack: NaN stands for them."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from ..patchview import PatchView
@@ -9,6 +11,8 @@ __all__ = ["check_optional", "nan_type", "with_nan"]
 
 def check_optional(optional, sources):
     """Names of the optional sources, from one name or several."""
+    if not isinstance(optional, str | Collection):
+        raise TypeError(f"optional must be a name of a source, or a list of such; got {optional!r}.")
     names = [optional] if isinstance(optional, str) else list(optional)
     unknown = [name for name in names if name not in sources]
     if unknown:
