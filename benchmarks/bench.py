@@ -1,6 +1,6 @@
 """Speed of the network against the plain way, side by side in one process.
 
-    python benchmarks/bench.py [prediction training recurrence limits rivals growth ...] [--rounds 3]
+    python benchmarks/bench.py [prediction agreement training recurrence limits rivals growth ...] [--rounds 3]
 
 Each section runs its candidates in turns, so that a busy machine slows them alike, and prints medians and
 ratios; all go into results/bench.json. Ratios are what counts: seconds are those of one machine. The plain
@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 import torch
 from comparison import as_markdown
-from speed import growth, limits, prediction, recurrence, rivals, training
+from speed import agreement, growth, limits, prediction, recurrence, rivals, training
 
 RESULTS = Path(__file__).parent / "results" / "bench.json"
 SECTIONS = {
     module.__name__.split(".")[-1]: module.rows
-    for module in (prediction, training, recurrence, limits, rivals, growth)
+    for module in (prediction, agreement, training, recurrence, limits, rivals, growth)
 }
 
 

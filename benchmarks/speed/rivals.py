@@ -86,7 +86,7 @@ def _onnx_runtime(path, inputs):
 
 def _openvino(path, inputs):
     if importlib.util.find_spec("openvino") is None:
-        print("OpenVINO is left out: pip install \"m3fusion_sk[bench]\"")
+        print('OpenVINO is left out: pip install "m3fusion_sk[bench]"')
         return {}
     import openvino
 
