@@ -1,6 +1,6 @@
 """Speed of the network against the plain way, side by side in one process.
 
-    python benchmarks/bench.py [prediction agreement training recurrence limits rivals growth ...] [--rounds 3]
+    python benchmarks/bench.py [SECTION ...] [--rounds 3]
 
 Each section runs its candidates in turns, so that a busy machine slows them alike, and prints medians and
 ratios; all go into results/bench.json. Ratios are what counts: seconds are those of one machine. The plain

@@ -1,7 +1,7 @@
 """What less arithmetic changes: classes and accuracy of a trained network, by each precision.
 
-The network is the one that paper_size.py trains, where it is there; else one of a quarter of its sizes, trained here
-for some minutes on the same made data.
+The network is the one that paper_size.py trains, where it is there; else one of a quarter of its sizes,
+trained here for some minutes on the same made data.
 """
 
 from pathlib import Path
