@@ -281,3 +281,20 @@ def test_figures_draw_into_given_axes_and_leave_the_style_of_others_alone(fits):
         _, ax = pyplot.subplots()
         assert draw(fits, ax=ax) is ax
     assert matplotlib.rcParams["font.size"] == before != 9
+
+
+@pytest.mark.parametrize("n_classes", [1, 13, 40])
+def test_words_of_few_and_of_many_classes_lie_within_the_figure_and_apart(n_classes):
+    names = [f"class of number {k:02d}" for k in range(n_classes)]
+    y = np.repeat(names, 3)
+    scores = land_cover_scores(y, np.roll(y, 1))
+    for ax in (plot_confusion(scores.confusion), plot_per_class({"network": scores, "forest": scores})):
+        ax.figure.draw_without_rendering()
+        page, boxes = ax.figure.bbox, [label.get_window_extent() for label in ax.get_yticklabels()]
+        middles = sorted(box.y0 + box.height / 2 for box in boxes)
+        assert all(np.diff(middles) > 0.9 * boxes[0].height)
+        if ax.get_legend():
+            boxes.append(ax.get_legend().get_window_extent())
+        for box in boxes:
+            assert box.x0 >= page.x0 - 1 and box.y0 >= page.y0 - 1
+            assert box.x1 <= page.x1 + 1 and box.y1 <= page.y1 + 1

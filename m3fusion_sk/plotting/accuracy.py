@@ -32,7 +32,8 @@ def plot_confusion(confusion, *, ax=None, title=None):
     >>> [text.get_text() for text in ax.texts]
     ['50', '50', '100']
     """
-    ax = axes_or_new(ax)
+    side = min(16, max(4.8, 2 + 0.3 * len(confusion)))
+    ax = axes_or_new(ax, figsize=(1.3 * side, side))
     counts = confusion.to_numpy()
     totals = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
@@ -126,7 +127,7 @@ def plot_per_class(scores, *, score="f1", ax=None, title=None):
     ['network - forest', '+0.50', '0.00']
     """
     values = _values_by_class(scores, score)
-    ax = open_frame(axes_or_new(ax, figsize=(6.4, 1.4 + 0.27 * len(values))))
+    ax = open_frame(axes_or_new(ax, figsize=(6.4, max(3, 1.4 + 0.27 * len(values)))))
     places = np.arange(len(values))
     ax.hlines(places, values.min(axis=1), values.max(axis=1), color="0.6", linewidth=1.5, zorder=1)
     for name, (color, marker, _, _) in zip(values.columns, marks(values.shape[1]), strict=True):
@@ -137,8 +138,16 @@ def plot_per_class(scores, *, score="f1", ax=None, title=None):
     ax.set(xlim=(-0.02, 1.02), ylim=(len(values) - 0.5, -0.8), xlabel=NAMES.get(score, score), title=title)
     ax.grid(axis="x", color="0.9")
     ax.set_axisbelow(True)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.5 / len(values) - 0.08), ncols=4)
+    _legend_below(ax)
     return ax
+
+
+def _legend_below(ax):
+    """0.45 inches under the Axes, below the label, however high the Axes are."""
+    from matplotlib.transforms import ScaledTranslation
+
+    below = ax.transAxes + ScaledTranslation(0, -0.45, ax.figure.dpi_scale_trans)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, ncols=4)
 
 
 def _values_by_class(scores, score):

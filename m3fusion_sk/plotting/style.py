@@ -92,10 +92,11 @@ def open_frame(ax):
 def draw_shares(ax, share, columns, index, shown=None):
     """A table of shares in blue, with the percents of those that are shown."""
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    size = min(8, 250 / max(share.shape))  # as many cells as that are small ones
     for (row, column), part in np.ndenumerate(share):
         if shown is None or shown[row, column]:
             color = "white" if part > 0.6 else "black"
-            ax.text(column, row, f"{100 * part:.0f}", ha="center", va="center", color=color, fontsize=8)
+            ax.text(column, row, f"{100 * part:.0f}", ha="center", va="center", color=color, fontsize=size)
     name_ticks(ax, columns, index)
 
 
