@@ -31,6 +31,10 @@ from m3fusion_sk import M3FusionClassifier, SpectralIndices
 ts = np.arange(16.0).reshape(4, 2, 2)
 """
 ONNX = FIT + "M3FusionClassifier(max_epochs=1).fit({'ts': ts}, [0, 1, 0, 1]).to_onnx('model.onnx')"
+REPORT = """
+from m3fusion_sk import land_cover_report
+land_cover_report("report.html", ["a", "b"], {"model": ["a", "b"]})
+"""
 CALLS = {  # what is missing: (extra, calls that need it)
     "rasterio": (
         "raster",
@@ -55,6 +59,7 @@ CALLS = {  # what is missing: (extra, calls that need it)
             SCENE + "ChunkedPredictor(estimator, quicklook=True).predict(scene, 'map.tif')",
         ],
     ),
+    "jinja2": ("plot", [REPORT]),
     "onnx": ("onnx", [ONNX]),
     "spyndex": ("indices", [FIT + "SpectralIndices({'ts': ['R', 'N']}).fit({'ts': ts})"]),
     "distributed": ("dask", [SCENE + "ChunkedPredictor(estimator, client=0).predict(scene, 'map.tif')"]),
