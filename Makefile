@@ -11,7 +11,7 @@ MEETING_SKLEARN := sklearn_checks calls groups search progress continuing classi
 	multisource rows validation preprocessing gapfiller baseline model_selection metrics missing patchseries
 
 # what the wheel must pass without the checkout
-QUICK := public_names sources multisource rows patchview metrics areas calibration model_selection \
+QUICK := public_names sources multisource rows patchview metrics areas model_selection \
 	persistence scene store reference
 
 # threads that wait do not spin: beside other work two of them can be ten times slower than one
