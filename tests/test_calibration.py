@@ -83,7 +83,7 @@ def test_temperature_scaling_on_held_out_objects_makes_a_network_honest(overconf
         for model in (network, calibrated)
     )
     assert before["confidence"] > before["accuracy"] + 0.05
-    assert after["calibration_error"] < 0.8 * before["calibration_error"]
+    assert after["calibration_error"] < 0.7 * before["calibration_error"]
     assert after["log_loss"] < before["log_loss"]
     assert after["brier"] < before["brier"]
     assert after["accuracy"] == before["accuracy"]  # a temperature changes no prediction
