@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -62,7 +62,17 @@ class FitTask:
             estimator=self.classifier,
             **self.samples,
             reconstruction_attributes=lambda: {
-                "net_": SimpleNamespace(module_=copy.deepcopy(network).eval()),
+                "net_": NetworkOfEpoch(copy.deepcopy(network).eval()),
                 "classes_": self.classes,
             },
         )
+
+
+@dataclass
+class NetworkOfEpoch:
+    """What predictions of a callback take for a net: the network as it is then, exact in any `precision`."""
+
+    module_: object
+
+    def for_prediction(self, precision):
+        return self.module_
