@@ -35,7 +35,7 @@ $(OLDEST)/.ready: pyproject.toml setup.py constraints-oldest.txt
 	touch $(OLDEST)/.ready
 
 demo: $(READY) ## the main job on a made scene: maps, and a page that explains them, in demo/
-	$(RUN) examples/map_scene.py demo
+	OMP_NUM_THREADS=1 $(RUN) examples/map_scene.py demo
 
 picture: demo ## the map of README and documentation, from what demo drew
 	$(RUN) docs/picture.py demo/map.png docs/images/demo_map.png
