@@ -43,7 +43,7 @@ def _standard(values):
 
 
 def rows(rounds, small):
-    side = 30 if small else 48
+    side = 40 if small else 96
     with tempfile.TemporaryDirectory() as folder:
         scene = made_scene(Path(folder, "scene"), side)
         X = all_pixels(scene)
@@ -76,6 +76,6 @@ def _mapped(classifier, precision, scene, folder):
 
     def run():
         network = classifier.set_params(precision=precision)
-        ChunkedPredictor(network, 64).predict(scene, folder / f"{precision}_{next(names)}.tif")
+        ChunkedPredictor(network, 32).predict(scene, folder / f"{precision}_{next(names)}.tif")
 
     return run
