@@ -9,6 +9,7 @@ import argparse
 
 import numpy as np
 import pandas as pd
+from comparison import as_markdown
 
 from m3fusion_sk import M3FusionClassifier, StratifiedGroupShuffleSplit, make_land_cover
 
@@ -84,10 +85,7 @@ def as_text(rows):
     """A table of percents with the mean over the seeds, in Markdown."""
     table = 100 * pd.DataFrame(rows).set_index("seed")
     table.loc["mean"] = table.mean()
-    table = table.T
-    lines = [" | ".join(["", *map(str, table.columns)]), " | ".join(["---"] * (1 + table.shape[1]))]
-    lines += [" | ".join([name, *(f"{value:.1f}" for value in row)]) for name, row in table.iterrows()]
-    return "\n".join(f"| {line} |" for line in lines)
+    return as_markdown(table.T.map("{:.1f}".format).reset_index(names=""))
 
 
 def main():

@@ -7,7 +7,7 @@ from ..sources import PatchSpec
 from .grid import as_sides
 from .stack import Stack
 
-__all__ = ["PatchReader", "reach", "reflect"]
+__all__ = ["PatchReader", "read_patches", "reflect"]
 
 
 class PatchReader:
@@ -27,20 +27,17 @@ class PatchReader:
 
     def read(self, alignment, rows, cols):
         """A `PatchView` of shape (n_pixels, n_bands, height, width), any patch where invalid."""
-        rows, cols, inside = alignment.centres(rows, cols)
-        if not inside.any():
-            nowhere = np.zeros(len(rows), np.intp)
-            return PatchView(np.zeros(self.spec.shape, self.dtype), nowhere, nowhere, self.size), inside
-        rows, *row_range = reach(rows, inside, self.size[0])
-        cols, *col_range = reach(cols, inside, self.size[1])
+        return read_patches(self, alignment, rows, cols)
+
+    def block(self, row_range, col_range):
+        """The image in these half-open ranges, which may reach over it; and where it has data, if not all."""
         block = self._reflected(row_range, col_range)
         if not self.stack.may_lack_data:
-            return PatchView(self.stack.scaled(block, axis=0), rows, cols, self.size), inside
+            return self.stack.scaled(block, axis=0), None
         missing = self.stack.missing(block, axis=0)
         block = self.stack.scaled(block, axis=0)
         block[missing] = 0
-        centres = rows + self.size[0] // 2, cols + self.size[1] // 2
-        return PatchView(block, rows, cols, self.size), inside & ~missing.all(axis=0)[centres]
+        return block, ~missing.all(axis=0)
 
     def _reflected(self, row_range, col_range):
         """The block of these half-open ranges, which may reach over the image."""
@@ -54,7 +51,21 @@ class PatchReader:
         return block
 
 
-def reach(centres, inside, size):
+def read_patches(reader, alignment, rows, cols):
+    """Patches of a reader that has a `block`; and which lie in the image, with data in the middle."""
+    rows, cols, inside = alignment.centres(rows, cols)
+    if not inside.any():
+        nowhere = np.zeros(len(rows), np.intp)
+        return PatchView(np.zeros(reader.spec.shape, reader.dtype), nowhere, nowhere, reader.size), inside
+    rows, *row_range = _reach(rows, inside, reader.size[0])
+    cols, *col_range = _reach(cols, inside, reader.size[1])
+    block, valid = reader.block(row_range, col_range)
+    if valid is not None:
+        inside = inside & valid[rows + reader.size[0] // 2, cols + reader.size[1] // 2]
+    return PatchView(block, rows, cols, reader.size), inside
+
+
+def _reach(centres, inside, size):
     """First pixel of each patch counted from where the block starts, and the block's start and end."""
     starts = centres - size // 2
     first, last = int(starts[inside].min()), int(starts[inside].max())

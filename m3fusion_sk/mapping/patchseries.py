@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from ..patchview import PatchView
 from ..sources import PatchSeriesSpec
 from .grid import as_sides
-from .patches import reach, reflect
+from .patches import read_patches, reflect
 from .series import SeriesReader
 
 __all__ = ["PatchSeriesReader"]
@@ -27,17 +26,9 @@ class PatchSeriesReader:
 
     def read(self, alignment, rows, cols):
         """A `PatchView` of shape (n_pixels, n_dates, n_bands, height, width), any patches where invalid."""
-        rows, cols, inside = alignment.centres(rows, cols)
-        if not inside.any():
-            nowhere = np.zeros(len(rows), np.intp)
-            return PatchView(np.zeros(self.spec.shape, self.dtype), nowhere, nowhere, self.size), inside
-        rows, *row_range = reach(rows, inside, self.size[0])
-        cols, *col_range = reach(cols, inside, self.size[1])
-        block, valid = self._block(row_range, col_range)
-        centres = rows + self.size[0] // 2, cols + self.size[1] // 2
-        return PatchView(block, rows, cols, self.size), inside & valid[centres]
+        return read_patches(self, alignment, rows, cols)
 
-    def _block(self, row_range, col_range):
+    def block(self, row_range, col_range):
         """All dates of these half-open ranges, which may reach over the image; and where there are any."""
         rows = reflect(np.arange(*row_range), self.grid.height)
         cols = reflect(np.arange(*col_range), self.grid.width)

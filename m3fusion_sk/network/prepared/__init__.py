@@ -16,8 +16,6 @@ from ..series import SeriesEncoder
 from .patches import PreparedPatchEncoder
 from .series import PreparedSeriesEncoder
 
-PRECISIONS = ("float32", "bfloat16", "int8")
-
 
 def prepare(network, precision):
     """A network for prediction.

@@ -109,14 +109,18 @@ class FloatLayers:
     def half(self, flat):  # (positions, filters) -> what the second convolution adds to the last
         return linear(flat, self.first_half, self.bias.to(self.kind))
 
-    def last(self, flat, half, shape):
+    def third(self, maps):
         weight, bias, padding = self.convolutions[2]
+        return conv2d(maps, weight, bias, padding=padding).relu_()
+
+    def summed(self, half, flat):
+        return torch.addmm(half, flat, self.second_half.T).relu_()
+
+    def last(self, flat, half, shape):  # (positions, filters) twice, (n, height, width) -> (n, outputs)
         n, height, width = shape
-        maps = flat.view(n, height, width, -1).permute(0, 3, 1, 2)
-        maps = conv2d(maps, weight, bias, padding=padding).relu_()
-        flat = maps.permute(0, 2, 3, 1).reshape(n * height * width, -1)
+        maps = self.third(flat.view(n, height, width, -1).permute(0, 3, 1, 2))
+        sums = self.summed(half, maps.permute(0, 2, 3, 1).reshape(n * height * width, -1))
         scale, shift = self.norm
-        sums = torch.addmm(half, flat, self.second_half.T).relu_()
         return sums.view(n, height * width, -1).mean(dim=1).to(self.out) * scale + shift
 
 
@@ -140,13 +144,10 @@ class Int8Layers(FloatLayers):
                 "precision='int8' needs the ranges of values that fit records; this model was saved without "
                 "them. Fit it again, or use precision='bfloat16'."
             )
-        (_, *two), (_, *three) = self.convolutions[1:]
-        weights = [block[0].weight.detach() for block in (encoder.conv2, encoder.conv3)]
-        bias = [block[0].bias.detach() for block in (encoder.conv2, encoder.conv3)]
+        self.convolutions = self.convolutions[:1]
         self.pooled, self.stored = pooled, second
-        padding = [part[-1][0] for part in (two, three)]
-        self.two = Int8Convolution(weights[0], bias[0], padding[0], pooled.scale, pooled.zero)
-        self.three = Int8Convolution(weights[1], bias[1], padding[1], second.scale, second.zero, third.scale)
+        self.two = _int8_convolution(encoder.conv2[0], pooled)
+        self.third = _int8_convolution(encoder.conv3[0], second, third.scale)
         first_half, second_half, bias = _last_products(encoder)
         self.bias = bias.float()
         self.first_half = Int8Linear(first_half, second.scale, second.zero)
@@ -161,13 +162,14 @@ class Int8Layers(FloatLayers):
     def half(self, flat):
         return self.first_half(flat) + self.bias
 
-    def last(self, flat, half, shape):
-        n, height, width = shape
-        maps = self.three(flat.view(n, height, width, -1).permute(0, 3, 1, 2))
-        flat = maps.permute(0, 2, 3, 1).reshape(n * height * width, -1)
-        sums = self.second_half(flat, half, relu=True)
-        scale, shift = self.norm
-        return sums.view(n, height * width, -1).mean(dim=1).to(self.out) * scale + shift
+    def summed(self, half, flat):
+        return self.second_half(flat, half, relu=True)
+
+
+def _int8_convolution(layer, inputs, out_scale=None):
+    """A convolution of values that are stored in a range."""
+    weight, bias = layer.weight.detach(), layer.bias.detach()
+    return Int8Convolution(weight, bias, layer.padding[0], inputs.scale, inputs.zero, out_scale)
 
 
 class _Range:
