@@ -97,7 +97,7 @@ def learning_table(rows):
 
 
 def as_markdown(table):
-    lines = [table.columns, ["---"] * len(table.columns), *table.astype(str).to_numpy()]
+    lines = [table.columns.astype(str), ["---"] * len(table.columns), *table.astype(str).to_numpy()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
