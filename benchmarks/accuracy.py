@@ -5,7 +5,8 @@
 says how long it will take, goes on with the rows that stand in the output folder, prints the tables and
 writes them there. `--tables` prints them without running anything. The studies: "baselines" is the
 comparison; "ablation" leaves out each part of the recipe; "encoders" and "imbalance" change one setting;
-"learning" trains on few objects up to all. Seconds are of the processor, with one thread: set
+"learning" trains on few objects up to all. All but the first make three fits of each model, on another fold
+and with another seed each, and compare them in pairs. Seconds are of the processor, with one thread: set
 OMP_NUM_THREADS=1.
 """
 
@@ -38,6 +39,8 @@ STUDIES = {
     "imbalance": [OURS, *IMBALANCE],
     "learning": [OURS, "random forest", "extra trees", "logistic regression", "rbf svm"],
 }
+ALL_FITS = [(fold, seed) for fold in range(SPLITS) for seed in SEEDS]  # of the comparison
+PAIRS = [(0, 0), (1, 1), (2, 2)]  # of the other studies
 OBJECTS = (5, 10, 20, 50, 100)  # and all of them
 
 
@@ -57,15 +60,14 @@ class Task(NamedTuple):
         return "_".join("".join(c if c.isalnum() else "-" for c in str(part)) for part in parts)
 
 
-def tasks(names, models, sizes=(None,)):
-    """Every fit of the study."""
+def tasks(names, models, fits, sizes=(None,)):
+    """Every fit of the study; models that are not ours have one seed."""
     return [
         Task(name, fold, model, seed, objects)
         for name in names
         for objects in sizes
         for model in models
-        for fold in range(SPLITS)
-        for seed in (SEEDS if model in RECIPES else SEEDS[:1])
+        for fold, seed in dict.fromkeys((fold, seed if model in RECIPES else SEEDS[0]) for fold, seed in fits)
     ]
 
 
@@ -235,13 +237,11 @@ def main():
         "--tables", action="store_true", help="only print the tables of the rows that are there"
     )
     arguments = parser.parse_args()
-    learning = arguments.study == "learning"
-    sizes = (*OBJECTS, None) if learning else (None,)
-    todo = [
-        task
-        for task in tasks(arguments.data, arguments.models or STUDIES[arguments.study], sizes)
-        if not (arguments.output / task.data / f"{task.stem}.json").exists()
-    ]
+    models = arguments.models or STUDIES[arguments.study]
+    fits = ALL_FITS if arguments.study == "baselines" else PAIRS
+    sizes = (*OBJECTS, None) if arguments.study == "learning" else (None,)
+    wanted = tasks(arguments.data, models, fits, sizes)
+    todo = [task for task in wanted if not (arguments.output / task.data / f"{task.stem}.json").exists()]
     if not arguments.tables:
         print(estimate(todo, arguments.jobs), flush=True)
         for name in arguments.data:
@@ -249,8 +249,9 @@ def main():
                 study(name, [task for task in todo if task.data == name], arguments.jobs, arguments.output)
             except DataMissing as error:
                 print(f"{name}: skipped, {error}")
-    shown = [*(arguments.models or STUDIES[arguments.study]), AVERAGED]
-    print_tables(rows_in(arguments.output), shown, arguments.output, learning)
+    if arguments.study == "baselines":
+        wanted += tasks(arguments.data, [AVERAGED], ALL_FITS)
+    print_tables(rows_in(arguments.output), pd.DataFrame(wanted), arguments.study, arguments.output)
 
 
 if __name__ == "__main__":

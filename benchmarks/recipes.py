@@ -6,6 +6,7 @@ OURS = "ours"
 PAPER = "paper's recipe, small"
 
 ABLATION = {
+    "without linear vote": {"linear_vote": 0},
     "without mixup": {"mixup": 0},
     "without linear path of series": {"linear_path": 0},
     "without linear path of patches": {"patch_path": 0},

@@ -45,11 +45,14 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         Number of whitened principal components of the flattened series that join its feature.
     patch_path : int, default=16
         The same for patches, averaged over squares to at most 512 values before.
+    linear_vote : float, default=0.3
+        Share of a linear discriminant, of the values that the linear paths see, in the probabilities; 0 for
+        none. It takes no part in training the network.
     stem : {"auto", "7x7", "3x3"}, default="auto"
         First convolution. "auto" takes 7x7 for patches of 20 pixels a side and more, 3x3 for smaller ones.
     feature_norm : bool, default=True
         Batch normalisation of each series and patch feature before dropout and heads.
-    dropout : float, default=0.3
+    dropout : float, default=0.5
         Share of each source's feature that is dropped before the heads while training.
     augment : bool, default=True
         Random flips and quarter turns of patches while training.
@@ -110,7 +113,8 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         Further skorch callbacks. Those of scikit-learn 1.9 and newer are set by ``set_callbacks``.
     warm_start : bool, default=False
         Whether `fit` goes on from the network that is there, for `max_epochs` more epochs, instead of
-        building a new one. The scaling of the inputs, the classes and what is held out stay as they were.
+        building a new one. The scaling of the inputs, the linear parts, the classes and what is held out
+        stay as they were.
 
     Attributes
     ----------
@@ -171,9 +175,10 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         date_embedding=64,
         linear_path=16,
         patch_path=16,
+        linear_vote=0.3,
         stem="auto",
         feature_norm=True,
-        dropout=0.3,
+        dropout=0.5,
         augment=True,
         mixup=0.2,
         normalize="standard",
@@ -207,6 +212,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         self.date_embedding = date_embedding
         self.linear_path = linear_path
         self.patch_path = patch_path
+        self.linear_vote = linear_vote
         self.stem = stem
         self.feature_norm = feature_norm
         self.dropout = dropout

@@ -7,7 +7,7 @@ import torch
 from ._version import __version__
 from .network.fusion import FusionNetwork
 from .network.series import SeriesEncoder
-from .onnx_layers import Graph, unknown_module, write_module, write_series
+from .onnx_layers import Graph, unknown_module, write_flat, write_module, write_series
 from .wholefile import whole_file
 
 OPSET, IR_VERSION = 17, 8  # ONNX 1.12, of 2022: runtimes of today and of some years ago read it
@@ -84,10 +84,12 @@ def write_network(graph, network, *, auxiliary, attention):
         raise unknown_module(network)
     if network.settings["missing"] != "error" or network.settings["missing_sources"] != "error":
         raise NotImplementedError("to_onnx needs a network with missing='error' and missing_sources='error'.")
-    features, weights = _write_features(graph, network)
+    features, weights, scaled = _write_features(graph, network)
     fused = graph.add("Concat", *features.values(), axis=1)
     n_classes = network.fusion_head.out_features
     proba = _write_head(graph, network.fusion_head, fused)
+    if network.votes:
+        proba = _write_vote(graph, network, proba, scaled)
     outputs = {"probabilities": (proba, n_classes)}
     if auxiliary:
         heads = dict(zip(features, network.auxiliary_heads, strict=False))  # a single source has none
@@ -101,10 +103,10 @@ def write_network(graph, network, *, auxiliary, attention):
 
 
 def _write_features(graph, network):
-    features, weights = {}, {}
+    features, weights, scaled = {}, {}, {}
     parts = network.scalers, network.encoders, network.paths, network.norms
     for name, scaler, encoder, path, norm in zip(network.sources, *parts, strict=True):
-        x = write_module(graph, scaler, name)
+        x = scaled[name] = write_module(graph, scaler, name)
         if isinstance(encoder, SeriesEncoder):
             feature, weights[name] = write_series(graph, encoder, x)
         else:
@@ -112,8 +114,18 @@ def _write_features(graph, network):
         if path.n_outputs:
             feature = graph.add("Concat", feature, write_module(graph, path, x), axis=1)
         features[name] = write_module(graph, norm, feature)
-    return features, weights
+    return features, weights, scaled
 
 
 def _write_head(graph, head, feature):
     return graph.add("Softmax", write_module(graph, head, feature), axis=1)
+
+
+def _write_vote(graph, network, proba, scaled):
+    """The mean with the probabilities of the linear discriminant."""
+    paths = zip(scaled.values(), network.paths, strict=True)
+    values = [write_flat(graph, path, x) for x, path in paths]
+    linear = write_module(graph, network.discriminant, graph.add("Concat", *values, axis=1))
+    share = network.settings["linear_vote"]
+    ours = graph.add("Mul", proba, graph.constant(1 - share))
+    return graph.add("Add", ours, graph.add("Mul", linear, graph.constant(share)))

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .network.discriminant import LinearDiscriminant
 from .network.linear_path import LinearPath
 from .network.patch import ConvBlock, Dihedral, PatchEncoder
 from .network.recurrence import Recurrence
@@ -176,9 +177,18 @@ def _write_head_attention(graph, attention, states):  # (n, dates, units)
 
 
 def _write_linear_path(graph, path, x):
-    flat = graph.add("Flatten", write_module(graph, path.pool, x), axis=1)
-    moved = graph.add("Sub", flat, graph.constant(path.center))
+    moved = graph.add("Sub", write_flat(graph, path, x), graph.constant(path.center))
     return graph.add("MatMul", moved, graph.constant(path.projection))
+
+
+def write_flat(graph, path, x):  # (n, ...) -> (n, values)
+    return graph.add("Flatten", write_module(graph, path.pool, x), axis=1)
+
+
+def _write_discriminant(graph, discriminant, values):  # (n, values) -> probabilities (n, classes)
+    moved = graph.add("Sub", values, graph.constant(discriminant.center))
+    logits = graph.add("MatMul", moved, graph.constant(discriminant.weight))
+    return graph.add("Softmax", graph.add("Add", logits, graph.constant(discriminant.bias)), axis=1)
 
 
 def _write_patch(graph, encoder, x):  # (n, bands, height, width) -> (n, 2 n_filters)
@@ -200,6 +210,7 @@ _WRITERS = {
     Recurrence: _write_recurrence,
     TemporalConvolution: _write_temporal_convolution,
     LinearPath: _write_linear_path,
+    LinearDiscriminant: _write_discriminant,
     PatchEncoder: _write_patch,
     VectorEncoder: _write_sequence,
     ConvBlock: _write_sequence,

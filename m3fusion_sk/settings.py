@@ -53,6 +53,7 @@ def paper_settings():
         "date_embedding": None,
         "linear_path": 0,
         "patch_path": 0,
+        "linear_vote": 0,
         "stem": "7x7",
         "feature_norm": False,
         "dropout": 0.4,
@@ -91,6 +92,7 @@ def check_settings(settings, sources):
     for name in ("linear_path", "patch_path"):
         components = getattr(settings, name)
         _check(settings, name, components == 0 or _is_count(components), "an integer of at least 0")
+    _check_number(settings, "linear_vote", 0, 1)
     _check_number(settings, "dropout", 0, 1)
     _check_number(settings, "source_dropout", 0, 1)
     _check_number(settings, "mixup", 0, float("inf"))

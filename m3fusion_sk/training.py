@@ -10,6 +10,8 @@ from sklearn.exceptions import ConvergenceWarning
 from .network import inference
 from .network.batches import Batches, batch_cuts
 from .network.build import build_network, resolve_device
+from .network.discriminant import flat_blocks
+from .network.moments import ClassMoments, class_moments
 from .network.net import FusionNet, epochs_for, make_net
 from .network.prepared.ranges import record_ranges
 from .progress import FitTask, with_callbacks
@@ -73,6 +75,7 @@ def train(run, alpha, device, task, n_past=0):
     with torch.random.fork_rng(devices=_gpus(device)):
         torch.manual_seed(seed)
         network = _network(run)
+        moments = _teach_discriminant(network, run)
         pair = _batches(run, next(network.parameters()).dtype, seed)
         net = make_net(network, alpha, run.settings, pair, device, task).initialize()
         net.seed = run.seed
@@ -83,15 +86,26 @@ def train(run, alpha, device, task, n_past=0):
         net.partial_fit(pair)
         record_ranges(net.module_, run.X[run.sides[0]], seed)
         goes_on = run.method == "partial_fit"
-        position = Position(pair[0].position(), _noise(device)) if goes_on else None
+        position = Position(pair[0].position(), _noise(device), moments) if goes_on else None
         return net.finish(position)
 
 
 class Position(NamedTuple):
-    """The states of the random generators, of order and of dropout, where `partial_fit` left off."""
+    """Where `partial_fit` left off.
+
+    Parameters
+    ----------
+    order : Tensor or None
+        State of the generator of orders.
+    noise : tuple of Tensor
+        States of those of dropout.
+    moments : ClassMoments or None
+        What the linear discriminant knows of all samples so far.
+    """
 
     order: torch.Tensor | None
     noise: tuple
+    moments: ClassMoments | None
 
 
 def _n_epochs(run):
@@ -104,6 +118,22 @@ def _network(run):
         return run.before.module_
     rows, targets = run.sides[0], run.targets
     return build_network(run.settings, run.X[rows], len(targets.classes), targets.sample_weight[rows])
+
+
+def _teach_discriminant(network, run):
+    """Fit the linear discriminant of a new network; later calls of `partial_fit` add their samples."""
+    position = None if run.before is None else run.before.position
+    if not network.votes or (run.before is not None and (position is None or run.method == "fit")):
+        return None
+    known = None if position is None else position.moments
+    rows, targets = run.sides[0], run.targets
+    weights = np.zeros((len(rows), len(targets.classes)))
+    weights[np.arange(len(rows)), targets.codes[rows]] = targets.loss_weight[rows]
+    blocks = flat_blocks(network, run.X[rows], weights)
+    moments = class_moments(blocks, None if known is None else known.shift)
+    moments = known.joined(moments) if known and moments else known or moments
+    network.learn_moments(moments)
+    return moments
 
 
 def _batches(run, dtype, seed):

@@ -168,6 +168,33 @@ def test_the_accuracy_study_goes_on_where_it_stopped(tmp_path):
     assert rows.groupby("fold")["n_test"].nunique().eq(1).all()  # the same folds for both
 
 
+def test_changes_are_compared_fit_by_fit(study):
+    rows = [
+        {"data": data, "fold": fold, "seed": fold, "model": model, "accuracy": 0.5 + 0.1 * fold + gain}
+        for data, gains in {"made": (0.0, 0.02), "lpis": (0.0, -0.01)}.items()
+        for fold in range(3)
+        for model, gain in zip(("ours", "with more"), gains, strict=True)
+    ]
+    table = study.comparison.changes(pd.DataFrame(rows), "accuracy").set_index("model")
+    assert table.loc["with more", ["lpis", "made", "mean"]].tolist() == ["-1.0", "+2.0", "+0.5"]
+    half_made = pd.DataFrame(rows).query("data == 'lpis' or model == 'ours'")
+    assert study.comparison.changes(half_made, "accuracy")["mean"].tolist() == ["+nan"]  # not of all sets
+
+
+def test_costs_are_means_over_the_sets_that_all_models_have(study):
+    zeros = {"f1_macro": 0.0, "fit_seconds": 1.0, "predict_seconds": 0.0}
+    rows = [("made", "ours", 0.9), ("made", "gru", 0.8), ("lpis", "ours", 0.1)]
+    table = pd.DataFrame([{"data": d, "model": m, "accuracy": a, **zeros} for d, m, a in rows])
+    assert study.comparison.costs(table).set_index("model")["accuracy"].to_dict() == {"gru": 0.8, "ours": 0.9}
+
+
+def test_other_models_have_one_seed_and_the_changes_three_pairs(study):
+    of = study.accuracy
+    assert len(of.tasks(["made"], [of.OURS, "rbf svm"], of.ALL_FITS)) == 15 + 5
+    pairs = of.tasks(["made"], [of.OURS, "rbf svm"], of.PAIRS)
+    assert [(task.fold, task.seed) for task in pairs] == [(0, 0), (1, 1), (2, 2), (0, 0), (1, 0), (2, 0)]
+
+
 def test_few_objects_are_a_part_of_more_and_of_all_classes(study):
     objects = np.repeat(np.arange(12), 5)
     y = np.repeat(["crop", "crop", "crop", "crop", "forest", "forest", "water", "water"] + ["crop"] * 4, 5)

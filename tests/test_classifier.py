@@ -118,8 +118,9 @@ def test_each_auxiliary_head_knows_its_own_source_only(samples, fitted):
     assert ((labels["patch"] == "crops") == crops).mean() < 0.85
 
 
-def test_probabilities_come_from_the_fusion_head(samples, fitted):
-    X, _ = samples
+def test_probabilities_come_from_the_fusion_head(samples):
+    X, y = samples
+    fitted = M3FusionClassifier(**SMALL, linear_vote=0).fit(X, y)
     head = fitted.net_.module_.fusion_head
     logits = fitted.transform(X) @ head.weight.detach().numpy().T + head.bias.detach().numpy()
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)

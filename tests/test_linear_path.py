@@ -6,7 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from m3fusion_sk import M3FusionClassifier, MultiSource
-from m3fusion_sk.network.linear_path import POOLED_VALUES, LinearPath, weighted_moments
+from m3fusion_sk.network.linear_path import POOLED_VALUES, LinearPath
 from m3fusion_sk.sources import PatchSpec, SeriesSpec
 
 SMALL = {"hidden_size": 8, "n_filters": 4, "batch_size": 16, "max_epochs": 1, "random_state": 0}
@@ -36,16 +36,6 @@ def test_components_beyond_the_rank_are_zero_and_there_are_never_more_than_value
     components = path(torch.from_numpy(rows).reshape(5, 2, 2))
     assert components[:, 0].std() > 0.5
     assert components[:, 1:].abs().max() == 0
-
-
-def test_moments_of_weighted_blocks_are_those_of_repeated_rows():
-    rng = np.random.default_rng(0)
-    rows, weights = rng.normal(3000, 2, (9, 3)), rng.integers(1, 4, 9)
-    blocks = [(rows[i : i + 4], weights[i : i + 4].astype(float)) for i in (0, 4, 8)]
-    mean, covariance = weighted_moments(blocks)
-    repeated = np.repeat(rows, weights, axis=0)
-    np.testing.assert_allclose(mean, repeated.mean(axis=0))
-    np.testing.assert_allclose(covariance, np.cov(repeated.T, bias=True), rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ _SHAPING = (
     "date_embedding",
     "linear_path",
     "patch_path",
+    "linear_vote",
     "stem",
     "dropout",
     "feature_norm",

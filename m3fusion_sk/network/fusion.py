@@ -5,6 +5,7 @@ from torch import nn
 
 from ..sources import PatchSeriesSpec, PatchSpec, SeriesSpec, VectorSpec
 from .blocks import PatchBlock
+from .discriminant import LinearDiscriminant, vote
 from .gaps import SourceDropout, carried, has_values, lacking_dates
 from .initialization import glorot
 from .linear_path import LinearPath
@@ -33,8 +34,8 @@ class FusionNetwork(nn.Module):
     scalers : dict of str to InputScaler
         Input normalisation of each source.
     n_classes : int
-    hidden_size, n_filters, series_encoder, date_embedding, linear_path, patch_path, stem, dropout,
-    feature_norm, augment, missing, missing_sources, source_dropout
+    hidden_size, n_filters, series_encoder, date_embedding, linear_path, patch_path, linear_vote, stem,
+    dropout, feature_norm, augment, missing, missing_sources, source_dropout
         As in `M3FusionClassifier`.
 
     References
@@ -65,11 +66,22 @@ class FusionNetwork(nn.Module):
         n_auxiliary = len(sizes) if len(sizes) > 1 else 0
         self.auxiliary_heads = nn.ModuleList(glorot(nn.Linear(n, n_classes)) for n in sizes[:n_auxiliary])
         self.fusion_head = glorot(nn.Linear(sum(sizes), n_classes))
+        n_values = [path.n_values if self.votes else 0 for path in self.paths]
+        self.discriminant = LinearDiscriminant(sum(n_values), n_classes)
+        alone = self.may_lack_sources and len(sizes) > 1  # those of samples that lack a source
+        self.single_discriminants = nn.ModuleList(
+            LinearDiscriminant(n, n_classes) for n in (n_values if alone else ())
+        )
 
     @property
     def may_mix(self):
         """Whether mixup applies: features of plain tables need not have values in between."""
         return not all(isinstance(spec, VectorSpec) for spec in self.sources.values())
+
+    @property
+    def votes(self):
+        """Whether a linear discriminant has a share in the probabilities."""
+        return self.settings["linear_vote"] > 0
 
     @property
     def may_lack_sources(self):
@@ -101,43 +113,71 @@ class FusionNetwork(nn.Module):
             for name, spec in self.sources.items()
         }
 
-    def features(self, inputs, present=None):  # {name: (n, ...)} -> {name: (n, n_outputs)}
-        if present is None:
-            present = self.present(inputs) if self.may_lack_sources else {}
-        parts = zip(self.sources, self.scalers, self.encoders, self.paths, self.norms, strict=True)
-        return {
-            name: self._feature(name, inputs[name], present.get(name), *modules) for name, *modules in parts
-        }
+    def flat_values(self, inputs):  # {name: (n, ...)} -> (n, n_values)
+        parts = zip(self.sources, self.scalers, self.paths, strict=True)
+        flat = [path.flatten(self.gaps(scaler(inputs[name]), name)[0]) for name, scaler, path in parts]
+        return torch.cat(flat, dim=1)
 
-    def _feature(self, name, x, present, scaler, encoder, path, norm):
+    def features(self, inputs):  # {name: (n, ...)} -> {name: (n, n_outputs)}
+        present = self.present(inputs) if self.may_lack_sources else {}
+        return {name: feature for name, (feature, _) in self._looks(inputs, present).items()}
+
+    def _looks(self, inputs, present):  # {name: (n, ...)} -> {name: ((n, n_outputs), (n, values) or None)}
+        parts = zip(self.sources, self.scalers, self.encoders, self.paths, self.norms, strict=True)
+        return {name: self._look(name, inputs[name], present.get(name), *modules) for name, *modules in parts}
+
+    def _look(self, name, x, present, scaler, encoder, path, norm):
         if present is not None and self.training:  # statistics of batches come from the samples that have it
-            return self._feature_of_some(name, x, present, scaler, encoder, path, norm)
+            return self._feature_of_some(name, x, present, scaler, encoder, path, norm), None
         x, lacking = self.gaps(scaler(x), name)
-        parts = [encoder(x, **lacking)]
+        parts, values = [encoder(x, **lacking)], None
+        if path.n_outputs or (self.votes and not self.training):
+            values = path.flatten(x.patches() if isinstance(x, PatchBlock) else x)
         if path.n_outputs:
-            parts.append(path(x.patches() if isinstance(x, PatchBlock) else x))
+            parts.append(path.components(values))
         feature = norm(torch.cat(parts, dim=1))
-        return feature if present is None else torch.where(present[:, None], feature, 0)
+        return feature if present is None else torch.where(present[:, None], feature, 0), values
 
     def _feature_of_some(self, name, x, present, scaler, *modules):
         rows = present.nonzero().squeeze(1)
         if len(rows) < 2:  # too few for the statistics of a batch
             size = modules[0].n_outputs + modules[1].n_outputs
             return scaler.center.new_zeros(len(x), size)
-        some = self._feature(name, x[rows], None, scaler, *modules)
+        some, _ = self._look(name, x[rows], None, scaler, *modules)
         return some.new_zeros(len(x), some.shape[1]).index_copy(0, rows, some)
 
     def forward(self, inputs):  # {name: (n, ...)} -> (n, classes), {name: (n, classes)}
         present = self.present(inputs) if self.may_lack_sources else {}
-        features = self.features(inputs, present)
-        features = {name: self.dropout(feature) for name, feature in features.items()}
+        looks = self._looks(inputs, present)
+        features = {name: self.dropout(feature) for name, (feature, _) in looks.items()}
         heads = zip(features.items(), self.auxiliary_heads, strict=False)  # a single source has none
         auxiliary = {name: head(feature) for (name, feature), head in heads}
         if present:
             kept = self.source_dropout(torch.stack(list(present.values()), dim=1))
             features = {n: f * kept[:, i : i + 1] for i, (n, f) in enumerate(features.items())}
             auxiliary = {n: z.masked_fill(~present[n][:, None], torch.nan) for n, z in auxiliary.items()}
-        return self.fusion_head(torch.cat(list(features.values()), dim=1)), auxiliary
+        fused = self.fusion_head(torch.cat(list(features.values()), dim=1))
+        if self.votes and not self.training:
+            fused = self._voted(fused, [values for _, values in looks.values()], present)
+        return fused, auxiliary
+
+    def learn_moments(self, moments):  # ClassMoments or None, of flat values
+        self.discriminant.fit(moments)
+        start = 0
+        for path, discriminant in zip(self.paths, self.single_discriminants, strict=False):
+            discriminant.fit(moments and moments.of(slice(start, start + path.n_values)))
+            start += path.n_values
+
+    def _voted(self, fused, values, present):
+        """The logits with the share of the discriminant; of single sources where a sample lacks one."""
+        linear = self.discriminant(torch.cat(values, dim=1))
+        if self.single_discriminants:
+            there = torch.stack(list(present.values()))[:, :, None]  # (sources, n, 1)
+            singles = zip(self.single_discriminants, values, strict=True)
+            parts = torch.stack([discriminant(x) for discriminant, x in singles])
+            mean = torch.where(there, parts, 0).sum(dim=0) / there.sum(dim=0).clamp(min=1)
+            linear = torch.where(there.all(dim=0), linear, torch.log_softmax(mean, dim=1))
+        return vote(fused, linear, self.settings["linear_vote"])
 
     def attention(self, inputs):  # {name: (n, ...)} -> {series name: (n, dates)}
         weights = {}

@@ -5,7 +5,8 @@ import torch
 from scipy.linalg import eigh
 from torch import nn
 
-from ..sources import PatchSpec
+from ..sources import PatchSeriesSpec, PatchSpec
+from .moments import class_moments
 
 POOLED_VALUES = 512  # patches are averaged over squares until at most this many values remain
 
@@ -24,8 +25,9 @@ class LinearPath(nn.Module):
 
     def __init__(self, spec, n_components):
         super().__init__()
-        self.pool = pooling(spec) if isinstance(spec, PatchSpec) else nn.Identity()
-        size = self.flatten(torch.zeros(1, *spec.shape)).shape[1] if n_components else 0
+        self.pool = pooling(spec)
+        self.n_values = self.flatten(torch.zeros(1, *spec.shape)).shape[1]
+        size = self.n_values if n_components else 0
         self.n_outputs = min(n_components, size)
         used = self.n_outputs > 0  # the oldest safetensors cannot hold empty tensors
         self.register_buffer("center", torch.zeros(size), persistent=used)
@@ -34,17 +36,20 @@ class LinearPath(nn.Module):
     def flatten(self, x):  # (n, dates, bands) or (n, bands, height, width) -> (n, size)
         return self.pool(x).flatten(1)
 
+    def components(self, values):  # (n, size) -> (n, components)
+        return (values - self.center) @ self.projection
+
     def forward(self, x):  # (n, ...) -> (n, components)
-        return (self.flatten(x) - self.center) @ self.projection
+        return self.components(self.flatten(x))
 
     def fit(self, blocks):
         """Learn center and components from blocks of scaled samples (n, ...) and their weights (n,)."""
-        moments = weighted_moments(
-            (self.flatten(torch.as_tensor(values)).numpy(), weights) for values, weights in blocks
+        moments = class_moments(
+            (self.flatten(torch.as_tensor(values)).numpy(), weights[:, None]) for values, weights in blocks
         )
         if moments is None:  # no training sample has this source
             return self
-        center, covariance = moments
+        center, covariance = moments.means[0], moments.within
         size = len(center)
         variance, vectors = eigh(covariance, subset_by_index=(size - self.n_outputs, size - 1))
         variance, vectors = variance[::-1], vectors[:, ::-1]
@@ -59,25 +64,19 @@ class LinearPath(nn.Module):
 
 
 def pooling(spec):
-    """The averages over squares that leave few values of a patch."""
+    """The averages that leave few values of patches: over squares, or over all pixels of each date."""
+    if isinstance(spec, PatchSeriesSpec):
+        return nn.AdaptiveAvgPool3d((None, 1, 1))  # of (n, dates, bands, height, width)
+    if not isinstance(spec, PatchSpec):
+        return nn.Identity()
+    return square_means(spec)
+
+
+def square_means(spec):
+    """The averages over the smallest squares of an odd side that leave at most 512 values of a patch."""
     for side in range(1, max(spec.height, spec.width) + 2, 2):
         n_rows, n_cols = -(-spec.height // side), -(-spec.width // side)
         if spec.n_bands * n_rows * n_cols <= POOLED_VALUES:
             break
     margins = (n_rows * side - spec.height) // 2, (n_cols * side - spec.width) // 2
     return nn.AvgPool2d(side, padding=margins, ceil_mode=True, count_include_pad=False)
-
-
-def weighted_moments(blocks):
-    """Mean and covariance over weighted rows, in float64; None without rows."""
-    total, first, second, shift = 0.0, 0.0, 0.0, None
-    for values, weights in blocks:
-        shift = values[0] if shift is None else shift  # near the mean: no digits are lost
-        moved = values - shift
-        total += weights.sum()
-        first = first + weights @ moved
-        second = second + (moved * weights[:, None]).T @ moved
-    if shift is None:
-        return None
-    mean = first / total
-    return shift + mean, second / total - np.outer(mean, mean)
