@@ -221,6 +221,18 @@ def line_of(row):
     )
 
 
+def take_over(table, output):
+    """Put rows that were measured elsewhere into the output folder, where it has none of its own."""
+    rows = pd.read_csv(table).astype({"objects": float})
+    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+        row["objects"] = None if row["objects"] is None else int(row["objects"])
+        task = Task(*(row[name] for name in Task._fields))
+        path = output / task.data / f"{task.stem}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(json.dumps(row))
+
+
 def rows_in(output):
     """All rows that stand in the output folder."""
     return pd.DataFrame([json.loads(path.read_text()) for path in sorted(output.glob("*/*.json"))])
@@ -234,9 +246,14 @@ def main():
     parser.add_argument("--jobs", type=int, default=1, help="fits at a time")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder of the rows")
     parser.add_argument(
+        "--known", type=Path, help="a table such as results/accuracy.csv: its rows are not run again"
+    )
+    parser.add_argument(
         "--tables", action="store_true", help="only print the tables of the rows that are there"
     )
     arguments = parser.parse_args()
+    if arguments.known:
+        take_over(arguments.known, arguments.output)
     models = arguments.models or STUDIES[arguments.study]
     fits = ALL_FITS if arguments.study == "baselines" else PAIRS
     sizes = (*OBJECTS, None) if arguments.study == "learning" else (None,)

@@ -188,6 +188,19 @@ def test_costs_are_means_over_the_sets_that_all_models_have(study):
     assert study.comparison.costs(table).set_index("model")["accuracy"].to_dict() == {"gru": 0.8, "ours": 0.9}
 
 
+def test_rows_that_were_measured_elsewhere_are_taken_over(study, tmp_path):
+    of, measured = study.accuracy, BENCHMARKS / "results" / "accuracy.csv"
+    of.take_over(measured, tmp_path)
+    rows, known = of.rows_in(tmp_path).fillna(np.nan), pd.read_csv(measured)
+    keys = list(of.Task._fields)
+    rows, known = (
+        table.astype({"objects": float}).sort_values(keys).reset_index(drop=True) for table in (rows, known)
+    )
+    pd.testing.assert_frame_equal(rows[known.columns], known, check_dtype=False)
+    task = of.tasks(["made"], [of.OURS], of.PAIRS)[0]
+    assert (tmp_path / task.data / f"{task.stem}.json").exists()  # where the study looks for it
+
+
 def test_other_models_have_one_seed_and_the_changes_three_pairs(study):
     of = study.accuracy
     assert len(of.tasks(["made"], [of.OURS, "rbf svm"], of.ALL_FITS)) == 15 + 5

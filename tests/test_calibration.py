@@ -69,7 +69,7 @@ def overconfident():
     half, other = next(
         StratifiedGroupShuffleSplit(1, train_size=0.5, random_state=1).split(X[rest], y[rest], objects[rest])
     )
-    eager = {"dropout": 0, "mixup": 0, "max_epochs": 40}
+    eager = {"dropout": 0, "mixup": 0, "linear_vote": 0, "max_epochs": 40}
     network = M3FusionClassifier(hidden_size=32, n_filters=4, random_state=0, **eager)
     return network.fit(X[train], y[train]), X, y, objects, rest[half], rest[other]
 

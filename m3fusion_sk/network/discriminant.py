@@ -90,13 +90,18 @@ def flat_blocks(network, X, weights):
 
 
 def vote(network, discriminant, share):
-    """Log of the mean of two tables of probabilities, given as logits and as logarithms.
+    """Logarithm of the mean of two tables of probabilities, that are given as logits.
 
     Parameters
     ----------
     network, discriminant : tensor of shape (n, classes)
     share : float
         Of the discriminant.
+
+    Notes
+    -----
+    Rows do not depend on their neighbours, to the last bit: torch.logaddexp rounds the last elements of a
+    table in another way.
     """
-    network = torch.log_softmax(network, dim=1)
-    return torch.logaddexp(network + np.log1p(-share), discriminant + np.log(share))
+    mean = (1 - share) * torch.softmax(network, dim=1) + share * torch.softmax(discriminant, dim=1)
+    return mean.clamp(min=torch.finfo(mean.dtype).tiny).log()
