@@ -28,6 +28,17 @@ class AreaEstimates:
         Overall accuracy: ``accuracy``, ``se``, ``low``, ``high``.
     proportions : pandas.DataFrame
         Estimated share of the area by mapped (rows) and reference class (columns).
+
+    Examples
+    --------
+    >>> from m3fusion_sk.areas import estimate_areas
+    >>> reference = ["crops"] * 8 + ["water"] * 12
+    >>> mapped = ["crops"] * 10 + ["water"] * 10
+    >>> found = estimate_areas(reference, mapped, {"crops": 100.0, "water": 900.0})
+    >>> found.areas["area"].round(1).to_dict()
+    {'crops': 80.0, 'water': 920.0}
+    >>> found.overall["accuracy"].round(2)
+    np.float64(0.98)
     """
 
     areas: pd.DataFrame

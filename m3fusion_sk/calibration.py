@@ -23,6 +23,15 @@ class CalibrationScores:
     reliability : pandas.DataFrame
         By bin of confidence, from ``low`` to ``high``: ``count`` (or weight) of the samples, their mean
         ``confidence`` and their ``accuracy``; NaN in bins without samples.
+
+    Examples
+    --------
+    >>> from m3fusion_sk.calibration import calibration_scores
+    >>> scores = calibration_scores(["a", "b"], [[0.95, 0.05], [0.65, 0.35]], ["a", "b"])
+    >>> scores.summary[["accuracy", "confidence"]].tolist()
+    [0.5, 0.8]
+    >>> scores.reliability.dropna()[["count", "accuracy"]].to_numpy().tolist()
+    [[1.0, 0.0], [1.0, 1.0]]
     """
 
     summary: pd.Series

@@ -31,6 +31,18 @@ class SourceContributions:
         with ``base`` they sum up to that probability.
     base : pandas.Series
         Mean probability of that class where all sources hold other samples' values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from m3fusion_sk.explain import SourceContributions
+    >>> adds = pd.DataFrame({"ts": [0.4, 0.1], "patch": [0.1, -0.1]})
+    >>> parts = SourceContributions(np.array(["crops", "water"]), adds, pd.Series([0.3, 0.5]))
+    >>> parts.shares["ts"].round(2).tolist()
+    [0.8, 0.5]
+    >>> parts.by_class().loc["crops", "patch"]
+    np.float64(0.1)
     """
 
     predicted: np.ndarray

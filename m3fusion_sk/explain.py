@@ -94,7 +94,7 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
 
 @dataclass(frozen=True, eq=False)
 class HeadComparison:
-    """What `compare_heads` returns. Heads are "fusion" and the sources by name.
+    """What `compare_heads` returns. Heads are "fusion", as `predict` has it, and the sources by name.
 
     Attributes
     ----------
@@ -109,6 +109,19 @@ class HeadComparison:
     divergence : array of shape (n_samples,)
         How far the sources' heads disagree about a sample: Jensen-Shannon divergence of their
         probabilities as a part of its maximum, from 0 (the same) to 1 (each is sure of another class).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from m3fusion_sk import M3FusionClassifier
+    >>> from m3fusion_sk.explain import compare_heads
+    >>> y = np.repeat(["crops", "water"], 20)
+    >>> level = (y == "water")[:, None, None] * 9.0
+    >>> X = {"ts": level + np.zeros((40, 4, 2)), "patch": np.random.default_rng(0).normal(size=(40, 1, 5, 5))}
+    >>> clf = M3FusionClassifier(hidden_size=8, n_filters=4, max_epochs=20, random_state=0).fit(X, y)
+    >>> heads = compare_heads(clf, X, y)
+    >>> heads.accuracy["ts"], heads.recall.shape, heads.divergence.shape
+    (np.float64(1.0), (2, 3), (40,))
     """
 
     accuracy: pd.Series

@@ -37,7 +37,10 @@ class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classifier
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_proba(self, X):
-        """Probabilities of the fusion head.
+        """Probabilities of the classes.
+
+        They are those of the fusion head, averaged with those of a linear discriminant by its share
+        (`linear_vote`).
 
         Parameters
         ----------

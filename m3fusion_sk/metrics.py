@@ -25,6 +25,15 @@ class LandCoverScores:
         By class: precision (user's accuracy), recall (producer's accuracy), f1 and support.
     confusion : pandas.DataFrame
         Number, or weight, of samples of each true class (rows) in each predicted class (columns).
+
+    Examples
+    --------
+    >>> from m3fusion_sk import land_cover_scores
+    >>> scores = land_cover_scores(["crops", "crops", "water"], ["crops", "water", "water"])
+    >>> scores.confusion.loc["crops", "water"], round(scores.per_class.loc["water", "recall"], 2)
+    (np.int64(1), np.float64(1.0))
+    >>> print(scores.summary["accuracy"].round(4))
+    0.6667
     """
 
     summary: pd.Series

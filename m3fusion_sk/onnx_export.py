@@ -88,7 +88,7 @@ def write_network(graph, network, *, auxiliary, attention):
     fused = graph.add("Concat", *features.values(), axis=1)
     n_classes = network.fusion_head.out_features
     proba = _write_head(graph, network.fusion_head, fused)
-    if network.votes:
+    if network.vote.names and network.vote.joint.trusted:
         proba = _write_vote(graph, network, proba, scaled)
     outputs = {"probabilities": (proba, n_classes)}
     if auxiliary:
@@ -123,9 +123,9 @@ def _write_head(graph, head, feature):
 
 def _write_vote(graph, network, proba, scaled):
     """The mean with the probabilities of the linear discriminant."""
-    paths = zip(scaled.values(), network.paths, strict=True)
-    values = [write_flat(graph, path, x) for x, path in paths]
-    linear = write_module(graph, network.discriminant, graph.add("Concat", *values, axis=1))
-    share = network.settings["linear_vote"]
+    paths = dict(zip(scaled, network.paths, strict=True))
+    values = [write_flat(graph, paths[name], scaled[name]) for name in network.vote.names]
+    linear = write_module(graph, network.vote.joint, graph.add("Concat", *values, axis=1))
+    share = network.vote.share
     ours = graph.add("Mul", proba, graph.constant(1 - share))
     return graph.add("Add", ours, graph.add("Mul", linear, graph.constant(share)))

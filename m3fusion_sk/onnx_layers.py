@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .network.discriminant import LinearDiscriminant
+from .network.discriminant import FARTHEST, LinearDiscriminant
 from .network.linear_path import LinearPath
 from .network.patch import ConvBlock, Dihedral, PatchEncoder
 from .network.recurrence import Recurrence
@@ -33,6 +33,11 @@ class Graph:
         values = np.ascontiguousarray(np.asarray(values, dtype=dtype))
         name = f"constant/{len(self.constants)}"
         self.constants.append(self._onnx.numpy_helper.from_array(values, name))
+        return name
+
+    def scalar(self, value):
+        name = f"constant/{len(self.constants)}"
+        self.constants.append(self._onnx.numpy_helper.from_array(np.array(value, np.float32), name))
         return name
 
     def shape(self, *sizes):
@@ -187,7 +192,9 @@ def write_flat(graph, path, x):  # (n, ...) -> (n, values)
 
 def _write_discriminant(graph, discriminant, values):  # (n, values) -> probabilities (n, classes)
     moved = graph.add("Sub", values, graph.constant(discriminant.center))
-    logits = graph.add("MatMul", moved, graph.constant(discriminant.weight))
+    scaled = graph.add("Mul", moved, graph.constant(discriminant.scale))
+    limits = (graph.scalar(-FARTHEST), graph.scalar(FARTHEST))
+    logits = graph.add("MatMul", graph.add("Clip", scaled, *limits), graph.constant(discriminant.weight))
     return graph.add("Softmax", graph.add("Add", logits, graph.constant(discriminant.bias)), axis=1)
 
 

@@ -69,6 +69,18 @@ def score_row(pipeline, X, y, objects, train, test):
         Of the test rows, with the vote of each object.
     seconds : dict
         ``fit_seconds`` and ``predict_seconds``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from m3fusion_sk import make_land_cover, stacked_forest
+    >>> from m3fusion_sk.protocol import rows_by_source, score_row
+    >>> X, y, objects = make_land_cover(300, n_dates=4, n_bands=3, patch_size=5, random_state=0)
+    >>> pipeline = rows_by_source({"forest": stacked_forest(10, random_state=0)}, X.names)["forest", "ts"]
+    >>> rows = np.arange(300)
+    >>> fitted, scores, seconds = score_row(pipeline, X, y, objects, rows[::2], rows[1::2])
+    >>> "accuracy" in scores.summary, sorted(seconds)
+    (True, ['fit_seconds', 'predict_seconds'])
     """
     y, objects = np.asarray(y), np.asarray(objects)
     start = time.perf_counter()
@@ -142,6 +154,15 @@ def summarize(table):
     -------
     pandas.DataFrame
         By model and sources; the columns are pairs of a score and "mean" or "std".
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from m3fusion_sk.protocol import summarize
+    >>> rows = [(0, "forest", "ts", 0.8), (1, "forest", "ts", 0.9)]
+    >>> table = pd.DataFrame(rows, columns=["split", "model", "sources", "accuracy"])
+    >>> summarize(table).loc[("forest", "ts"), ("accuracy", "mean")].round(2)
+    np.float64(0.85)
     """
     grouped = table.drop(columns="split").groupby(["model", "sources"], sort=False)
     return grouped.agg(["mean", "std"]) if (table["split"] > 0).any() else grouped.agg(["mean"])
@@ -158,6 +179,17 @@ def as_text(summary):
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from m3fusion_sk.protocol import as_text, summarize
+    >>> rows = [(0, "forest", "ts", 0.8), (1, "forest", "ts", 0.9)]
+    >>> table = pd.DataFrame(rows, columns=["split", "model", "sources", "accuracy"])
+    >>> print(as_text(summarize(table)))
+                             accuracy
+    model  sources
+    forest ts       0.8500 +- 0.0707
     """
     text = pd.DataFrame(index=summary.index)
     for column in summary.columns.get_level_values(0).unique():

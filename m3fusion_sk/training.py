@@ -10,10 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 from .network import inference
 from .network.batches import Batches, batch_cuts
 from .network.build import build_network, resolve_device
-from .network.discriminant import flat_blocks
-from .network.moments import ClassMoments, class_moments
 from .network.net import FusionNet, epochs_for, make_net
 from .network.prepared.ranges import record_ranges
+from .network.vote import Tally, tally
 from .progress import FitTask, with_callbacks
 from .settings import auxiliary_weights
 from .targets import Targets
@@ -55,8 +54,9 @@ def learn(classifier, run):
     alpha = auxiliary_weights(run.settings.alpha, classifier.sources_)
     device = resolve_device(run.settings.device)
     task = FitTask(classifier, run.method, _training_samples(run), run.targets.classes, _n_epochs(run))
+    known = _continued_tally(run)
     vars(classifier).pop("net_", None)  # from here on its network changes
-    net = train(run, alpha, device, task, len(past))
+    net = train(run, alpha, device, task, len(past), known)
     new = net.epochs(first=len(past) + 1)
     if net.interrupted and not new and run.before is None:
         raise KeyboardInterrupt("fit was interrupted before the end of its first epoch")
@@ -69,13 +69,16 @@ def learn(classifier, run):
     return classifier
 
 
-def train(run, alpha, device, task, n_past=0):
+def train(run, alpha, device, task, n_past=0, known=None):
     """Build a network, or take the one of before and its `n_past` epochs, and train it."""
     seed = run.seed + n_past  # so that a run that goes on does not repeat the orders of the one before
     with torch.random.fork_rng(devices=_gpus(device)):
         torch.manual_seed(seed)
         network = _network(run)
-        moments = _teach_discriminant(network, run)
+        if run.before is None:
+            known = _tally(network, run)
+        if known is not None:
+            network.vote.learn(known)
         pair = _batches(run, next(network.parameters()).dtype, seed)
         net = make_net(network, alpha, run.settings, pair, device, task).initialize()
         net.seed = run.seed
@@ -86,7 +89,7 @@ def train(run, alpha, device, task, n_past=0):
         net.partial_fit(pair)
         record_ranges(net.module_, run.X[run.sides[0]], seed)
         goes_on = run.method == "partial_fit"
-        position = Position(pair[0].position(), _noise(device), moments) if goes_on else None
+        position = Position(pair[0].position(), _noise(device), known) if goes_on else None
         return net.finish(position)
 
 
@@ -99,13 +102,13 @@ class Position(NamedTuple):
         State of the generator of orders.
     noise : tuple of Tensor
         States of those of dropout.
-    moments : ClassMoments or None
-        What the linear discriminant knows of all samples so far.
+    tally : Tally or None
+        What the linear discriminants know of all samples so far; None where `fit` taught them.
     """
 
     order: torch.Tensor | None
     noise: tuple
-    moments: ClassMoments | None
+    tally: Tally | None
 
 
 def _n_epochs(run):
@@ -120,20 +123,20 @@ def _network(run):
     return build_network(run.settings, run.X[rows], len(targets.classes), targets.sample_weight[rows])
 
 
-def _teach_discriminant(network, run):
-    """Fit the linear discriminant of a new network; later calls of `partial_fit` add their samples."""
-    position = None if run.before is None else run.before.position
-    if not network.votes or (run.before is not None and (position is None or run.method == "fit")):
-        return None
-    known = None if position is None else position.moments
+def _tally(network, run, known=None):
+    """What the linear discriminants learn from the samples of a run, and what they know already."""
     rows, targets = run.sides[0], run.targets
     weights = np.zeros((len(rows), len(targets.classes)))
     weights[np.arange(len(rows)), targets.codes[rows]] = targets.loss_weight[rows]
-    blocks = flat_blocks(network, run.X[rows], weights)
-    moments = class_moments(blocks, None if known is None else known.shift)
-    moments = known.joined(moments) if known and moments else known or moments
-    network.learn_moments(moments)
-    return moments
+    return tally(network, run.X[rows], weights, known)
+
+
+def _continued_tally(run):
+    """The same for a call of `partial_fit` that goes on from others; None where they stay as they are."""
+    position = None if run.before is None else run.before.position
+    if run.method == "fit" or position is None or position.tally is None:
+        return None
+    return _tally(run.before.module_, run, position.tally)
 
 
 def _batches(run, dtype, seed):

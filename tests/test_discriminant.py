@@ -47,7 +47,7 @@ def indicators(y, weights=None):
 
 def fitted_discriminant(values, weights):
     discriminant = LinearDiscriminant(values.shape[1], weights.shape[1]).double()
-    return discriminant.fit(class_moments([(values, weights)]))
+    return discriminant.fit(class_moments([(values, weights)]), weights.sum(axis=0) / weights.sum())
 
 
 @pytest.mark.parametrize(("n", "n_values"), [(200, 6), (30, 50)])
@@ -140,13 +140,86 @@ def test_classes_of_a_later_call_count_from_then_on():
     assert clf.score(X, y) > 0.9
 
 
+def dropping(X, y, **settings):
+    return M3FusionClassifier(**SMALL, dtype="float64", missing_sources="drop", **settings).fit(X, y)
+
+
+def without(X, name, rows):
+    values = X[name].astype(float)
+    values[rows] = np.nan
+    return X.replace(**{name: values})
+
+
 @pytest.mark.parametrize("lacking", ["ts", "patch"])
 def test_a_sample_that_lacks_a_source_gets_the_vote_of_the_others(lacking):
     X, y = make_samples(300)
     (other,) = set(X.names) - {lacking}
-    clf = M3FusionClassifier(**SMALL, dtype="float64", missing_sources="drop", linear_vote=0.999).fit(X, y)
+    some = without(X, lacking, np.arange(300) % 2 == 0)  # they teach the discriminant of the other source
+    proba = dropping(some, y, linear_vote=0.999).predict_proba(X.select([other]))
     linear = np.exp(of_scikit_learn(flat(X.select([other])), y)(flat(X.select([other]))))
-    np.testing.assert_allclose(clf.predict_proba(X.select([other])), linear, atol=2e-3)
+    np.testing.assert_allclose(proba, linear, atol=2e-3)
+
+
+def test_a_discriminant_that_has_not_seen_a_class_abstains():
+    X, y = make_samples(120)
+    never = without(X, "patch", y == "water")
+    of_series = of_scikit_learn(flat(X.select(["ts"])), y)(flat(X.select(["ts"])))
+    got = dropping(never, y, linear_vote=0.999).predict_proba(X)  # not even the joint one has seen water
+    np.testing.assert_allclose(got, np.exp(of_series), atol=2e-3)
+    alone = without(without(X, "patch", slice(0, 60)), "ts", slice(60, 120))  # none has both
+    plain, voted = (dropping(alone, y, linear_vote=share).predict_proba(X) for share in (0, 0.5))
+    assert np.abs(plain - voted).max() > 0.01  # those of single sources vote
+    nothing = without(without(X, "patch", y == "water"), "ts", y == "crops")
+    plain, voted = (dropping(nothing, y, linear_vote=share).predict_proba(X) for share in (0, 0.5))
+    np.testing.assert_allclose(plain, voted)
+
+
+def test_later_calls_of_partial_fit_keep_what_fit_or_a_file_brought(tmp_path):
+    X, y = make_samples()
+    settings = {**SMALL, "linear_vote": 0.9, "lr": 1e-12}
+    clf = M3FusionClassifier(**settings).fit(X, y)
+    clf.save(tmp_path / "model.m3f")
+    first = M3FusionClassifier(**settings).partial_fit(X, y, classes=np.unique(y))
+    for model in (clf, M3FusionClassifier.load(tmp_path / "model.m3f"), first):
+        before = model.net_.module_.vote.joint.weight.clone()
+        for _ in range(3):
+            model.partial_fit(X[y == "crops"], y[y == "crops"])
+        assert (model is first) != torch.equal(model.net_.module_.vote.joint.weight, before)
+        assert model.score(X, y) > 0.9
+
+
+def test_nearly_constant_values_and_far_outliers_do_not_take_the_vote_over():
+    X, y = make_samples(300)
+    ts = X["ts"].astype("f4")
+    ts[:, -1] = 3000 + 1e-3 * np.random.default_rng(0).normal(size=(300, 2))
+    clf = M3FusionClassifier(**SMALL, linear_vote=0.9).fit(X.replace(ts=ts), y)
+    moved, far = ts.copy(), ts.copy()
+    moved[:, -1] += 1
+    far[:, 0, 0] = 1e9
+    expected = clf.predict_proba(X.replace(ts=ts))
+    np.testing.assert_allclose(clf.predict_proba(X.replace(ts=moved)), expected, atol=1e-2)
+    assert np.isfinite(clf.predict_proba(X.replace(ts=far))).all()
+
+
+def test_sources_of_very_many_values_take_no_part():
+    X, y = make_samples(60)
+    wide = np.random.default_rng(0).normal(size=(60, 2500))
+    both = MultiSource(ts=X["ts"], wide=wide)
+    clf = M3FusionClassifier(**SMALL, linear_vote=0.5).fit(both, y)
+    assert len(clf.net_.module_.vote.joint.center) == 10
+    plain, voted = (
+        M3FusionClassifier(**SMALL, linear_vote=share).fit(wide, y).predict_proba(wide) for share in (0, 0.5)
+    )
+    np.testing.assert_allclose(plain, voted, rtol=1e-5)
+
+
+def test_it_has_no_part_in_early_stopping():
+    X, y = make_samples(200)
+    settings = {**SMALL, "max_epochs": 6, "patience": 1, "early_stopping": True}
+    with_it, without_it = (M3FusionClassifier(**settings, linear_vote=s).fit(X, y) for s in (0.7, 0))
+    np.testing.assert_array_equal(with_it.transform(X), without_it.transform(X))
+    losses = [[row["valid_loss"] for row in clf.history_] for clf in (with_it, without_it)]
+    assert losses[0] == losses[1]
 
 
 def test_a_share_of_one_or_more_is_refused():

@@ -5,7 +5,6 @@ from torch import nn
 
 from ..sources import PatchSeriesSpec, PatchSpec, SeriesSpec, VectorSpec
 from .blocks import PatchBlock
-from .discriminant import LinearDiscriminant, vote
 from .gaps import SourceDropout, carried, has_values, lacking_dates
 from .initialization import glorot
 from .linear_path import LinearPath
@@ -13,6 +12,7 @@ from .patch import PatchEncoder
 from .patchseries import PatchSeriesEncoder
 from .series import SeriesEncoder
 from .vector import VectorEncoder
+from .vote import LinearVote
 
 ENCODERS = {  # by kind of source
     SeriesSpec: lambda spec, s: SeriesEncoder(
@@ -66,22 +66,13 @@ class FusionNetwork(nn.Module):
         n_auxiliary = len(sizes) if len(sizes) > 1 else 0
         self.auxiliary_heads = nn.ModuleList(glorot(nn.Linear(n, n_classes)) for n in sizes[:n_auxiliary])
         self.fusion_head = glorot(nn.Linear(sum(sizes), n_classes))
-        n_values = [path.n_values if self.votes else 0 for path in self.paths]
-        self.discriminant = LinearDiscriminant(sum(n_values), n_classes)
-        alone = self.may_lack_sources and len(sizes) > 1  # those of samples that lack a source
-        self.single_discriminants = nn.ModuleList(
-            LinearDiscriminant(n, n_classes) for n in (n_values if alone else ())
-        )
+        n_values = {name: path.n_values for name, path in zip(sources, self.paths, strict=True)}
+        self.vote = LinearVote(n_values, n_classes, shaping["linear_vote"], self.may_lack_sources)
 
     @property
     def may_mix(self):
         """Whether mixup applies: features of plain tables need not have values in between."""
         return not all(isinstance(spec, VectorSpec) for spec in self.sources.values())
-
-    @property
-    def votes(self):
-        """Whether a linear discriminant has a share in the probabilities."""
-        return self.settings["linear_vote"] > 0
 
     @property
     def may_lack_sources(self):
@@ -111,12 +102,16 @@ class FusionNetwork(nn.Module):
             if masked and "n_dates" in spec.axes
             else has_values(inputs[name])
             for name, spec in self.sources.items()
+            if name in inputs
         }
 
-    def flat_values(self, inputs):  # {name: (n, ...)} -> (n, n_values)
+    def flat_values(self, inputs):  # {name: (n, ...)} of some sources -> {name: (n, n_values)}
         parts = zip(self.sources, self.scalers, self.paths, strict=True)
-        flat = [path.flatten(self.gaps(scaler(inputs[name]), name)[0]) for name, scaler, path in parts]
-        return torch.cat(flat, dim=1)
+        return {
+            name: path.flatten(self.gaps(scaler(inputs[name]), name)[0])
+            for name, scaler, path in parts
+            if name in inputs
+        }
 
     def features(self, inputs):  # {name: (n, ...)} -> {name: (n, n_outputs)}
         present = self.present(inputs) if self.may_lack_sources else {}
@@ -131,7 +126,7 @@ class FusionNetwork(nn.Module):
             return self._feature_of_some(name, x, present, scaler, encoder, path, norm), None
         x, lacking = self.gaps(scaler(x), name)
         parts, values = [encoder(x, **lacking)], None
-        if path.n_outputs or (self.votes and not self.training):
+        if path.n_outputs or (name in self.vote.names and not self.training):
             values = path.flatten(x.patches() if isinstance(x, PatchBlock) else x)
         if path.n_outputs:
             parts.append(path.components(values))
@@ -148,7 +143,16 @@ class FusionNetwork(nn.Module):
 
     def forward(self, inputs):  # {name: (n, ...)} -> (n, classes), {name: (n, classes)}
         present = self.present(inputs) if self.may_lack_sources else {}
+        return self._heads(self._looks(inputs, present), present)
+
+    def predict(self, inputs):
+        """The same for prediction: the linear discriminants have their share in the fused logits."""
+        present = self.present(inputs) if self.may_lack_sources else {}
         looks = self._looks(inputs, present)
+        fused, auxiliary = self._heads(looks, present)
+        return self.vote(fused, {name: values for name, (_, values) in looks.items()}, present), auxiliary
+
+    def _heads(self, looks, present):
         features = {name: self.dropout(feature) for name, (feature, _) in looks.items()}
         heads = zip(features.items(), self.auxiliary_heads, strict=False)  # a single source has none
         auxiliary = {name: head(feature) for (name, feature), head in heads}
@@ -156,28 +160,7 @@ class FusionNetwork(nn.Module):
             kept = self.source_dropout(torch.stack(list(present.values()), dim=1))
             features = {n: f * kept[:, i : i + 1] for i, (n, f) in enumerate(features.items())}
             auxiliary = {n: z.masked_fill(~present[n][:, None], torch.nan) for n, z in auxiliary.items()}
-        fused = self.fusion_head(torch.cat(list(features.values()), dim=1))
-        if self.votes and not self.training:
-            fused = self._voted(fused, [values for _, values in looks.values()], present)
-        return fused, auxiliary
-
-    def learn_moments(self, moments):  # ClassMoments or None, of flat values
-        self.discriminant.fit(moments)
-        start = 0
-        for path, discriminant in zip(self.paths, self.single_discriminants, strict=False):
-            discriminant.fit(moments and moments.of(slice(start, start + path.n_values)))
-            start += path.n_values
-
-    def _voted(self, fused, values, present):
-        """The logits with the share of the discriminant; of single sources where a sample lacks one."""
-        linear = self.discriminant(torch.cat(values, dim=1))
-        if self.single_discriminants:
-            there = torch.stack(list(present.values()))[:, :, None]  # (sources, n, 1)
-            singles = zip(self.single_discriminants, values, strict=True)
-            parts = torch.stack([discriminant(x) for discriminant, x in singles])
-            mean = torch.where(there, parts, 0).sum(dim=0) / there.sum(dim=0).clamp(min=1)
-            linear = torch.where(there.all(dim=0), linear, torch.log_softmax(mean, dim=1))
-        return vote(fused, linear, self.settings["linear_vote"])
+        return self.fusion_head(torch.cat(list(features.values()), dim=1)), auxiliary
 
     def attention(self, inputs):  # {name: (n, ...)} -> {series name: (n, dates)}
         weights = {}

@@ -72,13 +72,13 @@ def _put(part, results, rows):
 
 
 def proba(network, inputs):
-    """Probabilities of the fusion head."""
-    return torch.softmax(network(inputs)[0], dim=1)
+    """Probabilities of the fusion head, in which linear discriminants have their share."""
+    return torch.softmax(network.predict(inputs)[0], dim=1)
 
 
 def proba_by_source(network, inputs):
     """Probabilities of the auxiliary heads; of the only head, for a single source."""
-    fused, auxiliary = network(inputs)
+    fused, auxiliary = network.predict(inputs)
     logits = auxiliary or dict.fromkeys(network.sources, fused)
     return {name: torch.softmax(part, dim=1) for name, part in logits.items()}
 

@@ -58,7 +58,7 @@ def scaled_rows(X, name, scaler, weights):
     """Blocks of a source as (scaled values (n, ...) in float64, weights (n,)), a few rows at a time."""
     center, scale = (part.numpy() for part in (scaler.center, scaler.scale))
     for rows in row_blocks(len(X), X.specs[name].size, values_at_once=2**19):
-        yield (X.gather(name, rows) - center) / scale, weights[rows]
+        yield (X.gather(name, rows).astype(np.float64) - center) / scale, weights[rows]
 
 
 def standard_statistics(blocks):

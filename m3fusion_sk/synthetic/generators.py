@@ -150,6 +150,15 @@ class MadeScene:
         Names of the classes: class code k of the truth is the name at k - 1.
     colors : dict of str to (int, int, int)
         A colour of each class for maps: red, green, blue from 0 to 255.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from m3fusion_sk import make_scene
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = make_scene(folder, shape=(60, 60), n_dates=3, random_state=0)
+    ...     made.series.name, len(made.dates), len(made.class_names)
+    ('s2.tif', 3, 13)
     """
 
     series: Path
