@@ -38,7 +38,7 @@ class ReferenceSample:
     >>> from m3fusion_sk.reference import draw_reference_sample
     >>> sample = draw_reference_sample(np.repeat([[1, 2]], 50, axis=0), 20, least=5, random_state=0)
     >>> len(sample.points), sample.unit, sample.areas.to_dict()
-    (20, 'pixel', {1: 50, 2: 50})
+    (20, 'pixel', {1: 50.0, 2: 50.0})
     """
 
     points: pd.DataFrame
