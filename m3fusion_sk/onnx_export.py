@@ -61,11 +61,11 @@ def _is_double(network):
 
 
 def _check_names(sources, outputs):
-    taken = [name for name in sources if name in outputs]
+    taken = [name for name in sources if name in outputs or "/" in name]  # inner values have a slash
     if taken:
         raise ValueError(
-            f"Sources must have other names than the outputs {list(outputs)} of an ONNX file; got {taken}. "
-            "Fit with another name."
+            f"Sources must have other names than the outputs {list(outputs)} of an ONNX file, without a "
+            f"slash; got {taken}. Fit with another name."
         )
 
 

@@ -131,9 +131,10 @@ def test_what_cannot_be_written_is_refused_and_nothing_is_left(tmp_path, monkeyp
     X, y = make_samples(30)
     with pytest.raises(NotFittedError):
         M3FusionClassifier().to_onnx(tmp_path / "model.onnx")
-    clf = M3FusionClassifier(**SMALL).fit({"probabilities": X["terrain"]}, y)
-    with pytest.raises(ValueError, match=r"Sources must have other names than the outputs.*\['probab"):
-        clf.to_onnx(tmp_path / "model.onnx")
+    for name in ("probabilities", "constant/0"):
+        clf = M3FusionClassifier(**SMALL).fit({name: X["terrain"]}, y)
+        with pytest.raises(ValueError, match=rf"Sources must have other names than the outputs.*\['{name}"):
+            clf.to_onnx(tmp_path / "model.onnx")
     clf = M3FusionClassifier(**SMALL).fit(X, y)
     with pytest.raises(FileNotFoundError, match=r"The folder of \S+ must exist"):
         clf.to_onnx(tmp_path / "nowhere" / "model.onnx")
