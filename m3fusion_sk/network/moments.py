@@ -70,8 +70,12 @@ def class_moments(blocks, shift=None):
         shift = values[0].copy() if shift is None else shift
         moved = values - shift
         parts = weights.sum(axis=0), weights.T @ moved, (moved * weights.sum(axis=1)[:, None]).T @ moved
-        sums = parts if sums is None else tuple(a + b for a, b in zip(sums, parts, strict=True))
+        sums = [np.zeros_like(part) for part in parts] if sums is None else sums
+        for total, part in zip(sums, parts, strict=True):
+            total += part
     if sums is None:
         return None
-    total = sums[0].sum()
-    return ClassMoments(total, shift, *(part / total for part in sums))
+    weight = sums[0].sum()
+    for total in sums:
+        total /= weight
+    return ClassMoments(weight, shift, *sums)

@@ -126,7 +126,7 @@ def flat_blocks(network, X, weights, names):
     """
     device = next(network.parameters()).device
     size = sum(X.specs[name].size for name in names)
-    for rows in row_blocks(len(X) if names else 0, size, values_at_once=2**19):
+    for rows in row_blocks(len(X) if names else 0, size, max(2**17, 256 * size)):
         inputs = {name: gather_tensor(X, name, rows).to(device) for name in names}
         with torch.no_grad():
             there = torch.stack(list(network.present(inputs).values())).all(dim=0)
