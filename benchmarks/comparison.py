@@ -18,6 +18,8 @@ SCORES = ["accuracy", "f1_weighted", "f1_macro", "kappa", "object_accuracy"]
 
 def estimate(todo, jobs):
     """How long the tasks will take, by what the same tasks took when the results were written down."""
+    if not todo:
+        return "All rows are there: nothing to run."
     seconds, unknown = 0.0, len(todo)
     if MEASURED.exists():
         rows = pd.read_csv(MEASURED)

@@ -159,6 +159,7 @@ def test_the_accuracy_study_goes_on_where_it_stopped(tmp_path):
         return result.stdout
 
     assert accuracy("logistic regression").startswith("5 fits to run")
+    assert accuracy("logistic regression").startswith("All rows are there")
     out = accuracy("logistic regression", "pca + logistic regression")
     assert out.startswith("5 fits to run")
     table = out[out.index("### rondonia") :]

@@ -70,7 +70,7 @@ def class_moments(blocks, shift=None):
         shift = values[0].copy() if shift is None else shift
         moved = values - shift
         parts = weights.sum(axis=0), weights.T @ moved, (moved * weights.sum(axis=1)[:, None]).T @ moved
-        sums = [np.zeros_like(part) for part in parts] if sums is None else sums
+        sums = [np.zeros(part.shape) for part in parts] if sums is None else sums
         for total, part in zip(sums, parts, strict=True):
             total += part
     if sums is None:
