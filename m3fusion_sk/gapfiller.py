@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .dates import as_days
-from .gaps import fill_linear
+from .gaps import VALUES_AT_ONCE, fill_block
 from .rows import row_blocks
 from .transformer import SourceTransformer, as_given, check_chosen, joined
 
@@ -105,9 +105,9 @@ class GapFiller(SourceTransformer):
 
     def _days(self, name):
         """Days of the series' dates; checked."""
-        if self.dates is None:
-            return None
-        return as_days(self.dates, self.sources_[name].n_dates, f"dates of X[{name!r}]")
+        n_dates = self.sources_[name].n_dates
+        dates = np.arange(n_dates) if self.dates is None else self.dates
+        return as_days(dates, n_dates, f"dates of X[{name!r}]")
 
     def transform(self, X):
         """Fill the gaps.
@@ -148,11 +148,12 @@ def _band_means(X, name):
     """Mean of the valid values of each band of a series."""
     spec = X.specs[name]
     total, count = np.zeros((2, spec.n_bands))
-    for rows in row_blocks(len(X), spec.size):
+    for rows in row_blocks(len(X), spec.size, VALUES_AT_ONCE):
         values = np.moveaxis(X.gather(name, rows), 1 + spec.band_axis, -1).reshape(-1, spec.n_bands)
-        valid = ~np.isnan(values)
-        total += np.ones(len(values)) @ np.where(valid, values, 0).astype(np.float64)  # a product: fast
-        count += np.count_nonzero(valid, axis=0)
+        missing = np.isnan(values)
+        known = np.where(missing, 0, values).astype(np.float64, copy=False)
+        total += np.ones(len(values)) @ known  # a product: fast
+        count += len(values) - np.count_nonzero(missing, axis=0)
     if not count.all():
         raise ValueError(
             f"X[{name!r}] has no valid value in band {np.argmin(count)} (counted from 0) of any sample. "
@@ -167,16 +168,19 @@ def _filled(X, name, means, days):
     if dtype.kind != "f":
         return None
     out, means = None, means.reshape(X.specs[name].band_shape)
-    for rows in row_blocks(len(X), X.specs[name].size):
-        values = X.gather(name, rows)
-        missing = np.isnan(values)
+    for rows in row_blocks(len(X), X.specs[name].size, VALUES_AT_ONCE):
+        missing = np.isnan(X.gather(name, rows))
         if missing.any():
-            out = X.gather(name).copy() if out is None else out
-            pixels = (len(values), values.shape[1], -1)  # bands, or bands of the pixels of patches
-            filled = fill_linear(values.reshape(pixels), missing.reshape(pixels), days)
-            filled = filled.reshape(values.shape)
-            never = np.isnan(filled)  # at all dates
-            if never.any():
-                np.copyto(filled, means, where=never, casting="same_kind")
-            out[rows] = filled
+            out = np.array(X.gather(name), order="C") if out is None else out
+            _fill_rows(out[rows], missing, means, days)
     return out
+
+
+def _fill_rows(values, missing, means, days):
+    """Fill a block of a series in place."""
+    pixels = (len(values), values.shape[1], -1)  # bands, or bands of the pixels of patches
+    filled = np.asarray(values, np.result_type(values, np.float32))  # half precision is too coarse
+    if fill_block(filled.reshape(pixels), missing.reshape(pixels), days):
+        np.copyto(filled, means, where=np.isnan(filled), casting="same_kind")
+    if filled is not values:
+        values[:] = filled

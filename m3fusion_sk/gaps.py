@@ -9,7 +9,7 @@ from .rows import row_blocks
 
 __all__ = ["fill_linear"]
 
-_VALUES_AT_ONCE = 1 << 20  # keeps the temporary arrays small beside the series itself
+VALUES_AT_ONCE = 1 << 18  # temporary arrays stay in the processor's cache
 
 
 def fill_linear(values, missing, days=None):
@@ -53,9 +53,8 @@ def fill_linear(values, missing, days=None):
     days = as_days(np.arange(values.shape[1]) if days is None else days, values.shape[1], "days")
     wide = values.dtype.kind == "f" and values.dtype.itemsize >= 8
     filled = values.astype(np.float64 if wide else np.float32, order="C")
-    for rows in row_blocks(len(values), math.prod(values.shape[1:]), _VALUES_AT_ONCE):
-        block = filled[rows]
-        _fill_block(block, _with_not_finite(block, missing[rows]), days)
+    for rows in row_blocks(len(values), math.prod(values.shape[1:]), VALUES_AT_ONCE):
+        fill_block(filled[rows], _with_not_finite(filled[rows], missing[rows]), days)
     return filled
 
 
@@ -68,51 +67,72 @@ def _check_shapes(values, missing):
 
 
 def _with_not_finite(values, missing):
-    """`missing`, and the other places without a number; band by band only where bands differ."""
+    """`missing`, and the other places without a number; of all bands or band by band."""
     by_band = missing if missing.ndim == 3 else missing[:, :, None]
     others = ~(np.isfinite(values) | by_band)
-    missing = by_band | others if others.any() else by_band
-    first = missing[:, :, :1]
-    return first[:, :, 0] if missing.shape[2] == 1 or (missing == first).all() else missing
+    return by_band | others if others.any() else missing
 
 
-def _fill_block(values, missing, days):
-    """Fill `values` in place."""
-    by_date = np.ascontiguousarray(np.moveaxis(missing, 1, 0))  # (dates, rows) or (dates, rows, bands)
-    place = np.nonzero(by_date)
-    before, after = (neighbour[place] for neighbour in _valid_neighbours(by_date))
-    never = before < 0  # no valid date on either side
-    span = days[after] - days[before]
-    weight = np.divide(days[place[0]] - days[before], span, out=np.zeros_like(span), where=span > 0)
-    flat = values.reshape(-1, values.shape[2]) if missing.ndim == 2 else values.reshape(-1)
-    here, low, high = (_positions(values, place, dates) for dates in (place[0], before, after))
-    low, high = flat.take(low, axis=0), flat.take(high, axis=0)
-    weight = weight.astype(values.dtype).reshape(-1, *[1] * (low.ndim - 1))
-    low[never], high[never] = np.nan, np.nan
-    flat[here] = low + weight * (high - low)
+def fill_block(values, missing, days):
+    """Fill a few series in place.
 
+    Parameters
+    ----------
+    values : array of float of shape (n_samples, n_dates, n_bands), C-contiguous
+    missing : array of bool of shape (n_samples, n_dates) or that of `values`
+    days : array of float of shape (n_dates,)
 
-def _positions(values, place, dates):
-    """Where the places (date, row) or (date, row, band) lie at other dates, in the values laid flat."""
-    positions = place[1] * values.shape[1] + dates
-    return positions * values.shape[2] + place[2] if len(place) == 3 else positions
-
-
-def _valid_neighbours(missing):  # (dates, ...) -> before, after: (dates, ...)
-    """Positions of the last valid date before and the first after each date.
-
-    Beyond the first or last valid date both are that date; -1 without any valid date.
+    Returns
+    -------
+    bool
+        Whether some had no valid date at all, and are NaN now.
     """
-    before = np.empty(missing.shape, np.int32)
-    after = np.empty_like(before)
-    _sweep(missing, before, range(len(missing)))
-    _sweep(missing, after, range(len(missing) - 1, -1, -1))
-    return np.where(before < 0, after, before), np.where(after < 0, before, after)
+    if missing.ndim == 3 and _same_in_all_bands(missing):
+        missing = missing[:, :, 0]
+    if missing.ndim == 2:
+        return _fill_dates(values, missing, days)
+    n_samples, n_dates, n_bands = values.shape
+    apart = np.moveaxis(values, 1, 2).reshape(-1, n_dates, 1).copy()  # each band a series of its own
+    never = _fill_dates(apart, np.moveaxis(missing, 1, 2).reshape(-1, n_dates), days)
+    values[:] = np.moveaxis(apart.reshape(n_samples, n_bands, n_dates), 1, 2)
+    return never
 
 
-def _sweep(missing, found, dates):
-    """Fill `found` with the last date that was not missing, in this order of dates; -1 before the first."""
-    last = np.full(missing.shape[1:], -1, np.int32)
-    for date in dates:
-        np.copyto(last, np.int32(date), where=~missing[date])
-        found[date] = last
+def _same_in_all_bands(missing):
+    first = missing[:, :, 0]
+    expected = np.count_nonzero(first) * missing.shape[2]  # counting is fast, comparing is not
+    return np.count_nonzero(missing) == expected and (missing == first[:, :, None]).all()
+
+
+def _fill_dates(values, missing, days):
+    """Fill dates that are missing in all bands, in place; whether some series have no date at all."""
+    here = np.flatnonzero(missing)
+    before, after = (positions.take(here) for positions in _valid_neighbours(missing))
+    days = np.tile(days, len(missing))
+    first = days.take(before, mode="clip")
+    span = days.take(after, mode="clip") - first
+    weight = np.divide(days.take(here) - first, span, out=np.zeros_like(span), where=span > 0)
+    flat = values.reshape(-1, values.shape[2])
+    filled, step = (flat.take(at, axis=0, mode="clip") for at in (before, after))
+    never = after < 0
+    if never.any():
+        filled[never] = np.nan
+    step -= filled
+    step *= weight.astype(values.dtype)[:, None]
+    filled += step
+    flat[here] = filled
+    return bool(never.any())
+
+
+def _valid_neighbours(missing):
+    """Positions, in the series laid flat, of the last valid date before and the first after each date.
+
+    Before the first and after the last valid date both are that date; outside of all series where one has no
+    valid date: behind them, and -1.
+    """
+    positions = np.arange(missing.size).reshape(missing.shape)
+    before = np.maximum.accumulate(np.where(missing, -1, positions), axis=1)
+    after = np.where(missing, missing.size, positions)[:, ::-1]
+    after = np.minimum.accumulate(after, axis=1)[:, ::-1]
+    first, last = before < 0, after == missing.size
+    return np.where(first, after, before), np.where(last, before, after)

@@ -39,7 +39,7 @@ def test_filling_agrees_with_numpy_interp(case, at_once):
     expected = interpolated_one_by_one(values, missing, days)
     poisoned = np.where(missing if missing.ndim == 3 else missing[:, :, None], np.inf, values)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gaps, "_VALUES_AT_ONCE", at_once)
+        patch.setattr(gaps, "VALUES_AT_ONCE", at_once)
         np.testing.assert_allclose(fill_linear(poisoned, missing, days), expected, rtol=1e-12, atol=1e-12)
 
 
