@@ -6,7 +6,8 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
-from .metrics import check_labels, check_same_length, check_same_type, check_weights
+from .metrics import check_labels, check_same_length, check_same_type
+from .targets import check_weights
 
 __all__ = ["CalibrationScores", "calibration_scores"]
 
@@ -106,11 +107,10 @@ def calibration_scores(y_true, proba, classes, *, n_bins=10, sample_weight=None)
     """
     true, proba = check_labels("y_true", y_true), np.asarray(proba, dtype=np.float64)
     weights = check_weights(sample_weight, len(true))
-    check_same_length(y_true=true, proba=proba, sample_weight=weights)
+    check_same_length(y_true=true, proba=proba)
     codes = _codes(true, proba, classes)
     if not isinstance(n_bins, Integral) or n_bins < 1:
         raise ValueError(f"n_bins must be an integer from 1; got {n_bins!r}.")
-    weights = np.ones(len(true)) if weights is None else weights
     table = _reliability(codes, proba, weights, n_bins)
     return CalibrationScores(pd.Series(_summary(codes, proba, weights, table), name="score"), table)
 

@@ -10,6 +10,8 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
+from .targets import check_weights
+
 __all__ = ["LandCoverScores", "land_cover_scores"]
 
 
@@ -110,8 +112,8 @@ def land_cover_scores(y_true, y_pred, *, labels=None, groups=None, sample_weight
     c          0  1  0
     """
     true, predicted = check_labels("y_true", y_true), check_labels("y_pred", y_pred)
-    weights = check_weights(sample_weight, len(true))
-    check_same_length(y_true=true, y_pred=predicted, groups=groups, sample_weight=weights)
+    weights = None if sample_weight is None else check_weights(sample_weight, len(true))
+    check_same_length(y_true=true, y_pred=predicted, groups=groups)
     labels = _classes(true, predicted, labels)
     codes = labels.get_indexer(true), labels.get_indexer(predicted)
     summary = _summary(*codes, weights)
@@ -180,17 +182,6 @@ def _is_blank(values):
     if values.dtype.kind not in "OUT":
         return np.zeros(len(values), bool)
     return np.array([isinstance(value, str) and not value.strip() for value in values])
-
-
-def check_weights(sample_weight, n_samples):
-    if sample_weight is None:
-        return None
-    weights = np.asarray(sample_weight, dtype=np.float64)
-    if weights.ndim != 1 or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise ValueError(
-            f"sample_weight must have shape ({n_samples},) and finite values, none negative and not all 0."
-        )
-    return weights
 
 
 def check_same_length(**arrays):

@@ -28,7 +28,7 @@ def encode_targets(estimator, X, y, sample_weight, classes, n_present=2):
     At least `n_present` classes must be there.
     """
     y = check_labels(estimator, X, y)
-    weights = check_weights(sample_weight, len(X))
+    weights = in_float32(check_weights(sample_weight, len(X)))
     rows = np.flatnonzero(weights)
     y, weights = y[rows], weights[rows]
     classes = check_classes(y, classes, n_present)
@@ -55,7 +55,12 @@ def check_weights(sample_weight, n_samples):
     """Weights as floats, one for each sample."""
     if sample_weight is None:
         return np.ones(n_samples)
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"sample_weight must be numbers, one for each sample; got others: {error}."
+        ) from None
     weights = np.full(n_samples, weights) if weights.ndim == 0 else weights
     if weights.shape != (n_samples,):
         raise ValueError(
@@ -67,6 +72,13 @@ def check_weights(sample_weight, n_samples):
     if not weights.any():
         raise ValueError("sample_weight must be positive somewhere; got only zero weights.")
     return weights
+
+
+def in_float32(weights):
+    """Weights of which float32 loses none but those that count nothing beside the largest."""
+    most = weights.max()
+    weights = weights if 1e-20 < most < 1e20 else weights / most
+    return np.where(weights < 1e-30 * weights.max(), 0, weights)
 
 
 def named_classes(estimator, classes, before, needed=False):

@@ -197,6 +197,17 @@ def test_zero_weights_leave_samples_out(samples):
     np.testing.assert_array_equal(weighted.predict_proba(X), cut.predict_proba(X))
 
 
+@pytest.mark.parametrize("scale", [1e-40, 1e39, 1e300])
+def test_weights_beyond_single_precision_count_by_their_proportions(samples, scale):
+    X, y = samples
+    weights = 1.0 + np.arange(90) % 2
+    plain = M3FusionClassifier(**SMALL).fit(X, y, sample_weight=weights).predict_proba(X)
+    scaled = M3FusionClassifier(**SMALL).fit(X, y, sample_weight=weights * scale).predict_proba(X)
+    np.testing.assert_allclose(scaled, plain, atol=1e-4)
+    weights[0] = 1e-40  # too little to count at all
+    assert np.isfinite(M3FusionClassifier(**SMALL).fit(X, y, sample_weight=weights).predict_proba(X)).all()
+
+
 def test_a_weight_of_two_is_the_sample_twice_without_batch_normalisation():
     X, y = make_samples(30)
     exact = {"dtype": "float64", "dropout": 0.0, "batch_size": 512, "feature_norm": False, "max_epochs": 5}
@@ -538,6 +549,7 @@ def test_what_cannot_be_learned_from_is_refused(samples, case):
         ({"sample_weight": np.ones(5)}, r"sample_weight must have shape \(90,\)"),
         ({"sample_weight": np.zeros(90)}, "got only zero weights"),
         ({"sample_weight": -np.ones(90)}, "not negative"),
+        ({"sample_weight": ["much"] * 90}, "sample_weight must be numbers.*'much'"),
         ({"groups": np.ones(5)}, r"groups must have shape \(90,\)"),
         ({"groups": [None, *range(89)]}, "groups must name the object of each sample; 1 are missing"),
     ],
