@@ -162,13 +162,13 @@ def test_the_shorter_side_decides_about_the_stem(height, width):
 
 def test_augmentation_turns_and_flips_whole_patches_in_training_only():
     torch.manual_seed(0)
-    layer, x = Dihedral(), torch.arange(9.0).reshape(1, 1, 3, 3).repeat(200, 1, 1, 1)
+    layer, x = Dihedral(3, 3), torch.arange(9.0).reshape(1, 1, 3, 3).repeat(200, 1, 1, 1)
     versions = torch.unique(layer(x).flatten(1), dim=0)
     assert len(versions) == 8  # the dihedral group of the square
     assert (versions.sort(dim=1).values == torch.arange(9.0)).all()
     assert layer.eval()(x) is x
     wide = torch.arange(6.0).reshape(1, 1, 2, 3).repeat(200, 1, 1, 1)
-    assert len(torch.unique(Dihedral()(wide).flatten(1), dim=0)) == 4
+    assert len(torch.unique(Dihedral(2, 3)(wide).flatten(1), dim=0)) == 4
 
 
 def test_feature_norm_normalises_series_and_patch_features_and_no_vector():

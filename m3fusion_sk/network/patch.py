@@ -30,19 +30,30 @@ class ConvBlock(nn.Sequential):
 
 
 class Dihedral(nn.Module):
-    """While training, turns and flips each patch at random; a patch that is not square is only flipped."""
+    """While training, turns and flips each patch at random; a patch that is not square is only flipped.
+
+    Parameters
+    ----------
+    height, width : int
+        Of the patches, in pixels.
+    """
+
+    def __init__(self, height, width):
+        super().__init__()
+        pixels = torch.arange(height * width).reshape(height, width)
+        ways = [
+            torch.rot90(pixels, n_turns).flip(axes).flatten()
+            for n_turns in range(4 if height == width else 1)
+            for axes in ([], [0], [1], [0, 1])
+        ]
+        self.register_buffer("ways", torch.stack(ways), persistent=False)  # where each pixel comes from
 
     def forward(self, x):  # (n, bands, height, width) -> the same
         if not self.training:
             return x
-        turns = 4 if x.shape[2] == x.shape[3] else 1
-        choice = torch.randint(turns * 4, (len(x),), device=x.device)
-        out = torch.empty_like(x)
-        for code in choice.unique().tolist():
-            rows = choice == code
-            flips = [axis for bit, axis in ((1, 2), (2, 3)) if code & bit]
-            out[rows] = torch.rot90(x[rows], code // 4, (2, 3)).flip(flips)
-        return out
+        chosen = torch.randint(len(self.ways), (len(x),), device=x.device)
+        pixels = self.ways[chosen][:, None].expand(-1, x.shape[1], -1)
+        return x.flatten(2).gather(2, pixels).reshape(x.shape)
 
 
 class PatchEncoder(nn.Module):
@@ -58,7 +69,7 @@ class PatchEncoder(nn.Module):
         pooled = wide or side >= POOLED_SIDE
         side = (side - 6 if wide else side) // (2 if pooled else 1)
         valid = side >= (3 if wide else VALID_SIDE)
-        self.augment = Dihedral() if augment else nn.Identity()
+        self.augment = Dihedral(spec.height, spec.width) if augment else nn.Identity()
         self.conv1 = ConvBlock(spec.n_bands, n_filters, 7 if wide else 3, padding=0 if wide else 1)
         self.pool = nn.MaxPool2d(2) if pooled else nn.Identity()
         self.conv2 = ConvBlock(n_filters, twice, 3, padding=0 if valid else 1)

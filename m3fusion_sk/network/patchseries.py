@@ -12,7 +12,8 @@ class PatchSeriesEncoder(nn.Module):
 
     def __init__(self, spec, shaping):
         super().__init__()
-        self.augment = Dihedral() if shaping["augment"] else nn.Identity()  # all dates are turned alike
+        sides = spec.height, spec.width
+        self.augment = Dihedral(*sides) if shaping["augment"] else nn.Identity()  # all dates are turned alike
         patch = PatchSpec(spec.n_bands, spec.height, spec.width)
         self.patch = PatchEncoder(patch, shaping["n_filters"], shaping["stem"])
         self.series = SeriesEncoder(
