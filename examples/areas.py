@@ -28,7 +28,8 @@ path = ChunkedPredictor(network).predict(scene, "output/areas/map.tif", overwrit
 
 # %%
 # 700 places, at random within each class of the map, at least 30 of each. ``sample.write`` makes a layer of
-# points for a geographic information system, in random order and without the mapped class in sight.
+# points for a geographic information system, in random order and without the mapped class; once its field
+# ``reference`` is filled there, ``sample.read`` gives the labels.
 
 sample = draw_reference_sample(path, 700, least=30, random_state=0)
 Path("output/areas/reference.gpkg").unlink(missing_ok=True)  # labels are never overwritten

@@ -146,8 +146,9 @@ figure.colorbar(drawn, ax=axes[1], shrink=0.8)
 #
 # Do not count the map's pixels: its errors bias them. Draw places at random within each mapped class, have
 # someone look at them without knowing the map, and estimate (Olofsson et al., 2014).
-# ``reference.gpkg`` is what you would open in QGIS; here the truth of the made scene stands in for the
-# person.
+# ``reference.gpkg``, without the mapped class, is what you would open in QGIS, to fill its field
+# ``reference``; ``sample.read("reference.gpkg")`` then gives the labels. Here the truth of the made scene
+# stands in for the person.
 
 from m3fusion_sk.areas import estimate_areas
 from m3fusion_sk.reference import draw_reference_sample
@@ -177,7 +178,8 @@ print(hectares.round(1))
 # - ``map.tif`` holds the names and colours of its classes, its nodata value and its overviews; it is a
 #   cloud-optimised GeoTIFF. Publish ``map_margin.tif`` beside it.
 # - ``map.report.json`` holds the hash of the model, of the parameters and of every input file, and versions.
-# - ``network.m3f`` makes the same map again from the same files.
+# - ``network.m3f`` makes the same map again from the same files (with another number of threads a pixel
+#   between two classes may change).
 # - The table of scores **with the way objects were split**, the areas with their intervals, and the reference
 #   sample they rest on.
 

@@ -20,10 +20,11 @@ _LARGEST_SEED = 2**31 - 1
 class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     """Land cover classifier that fuses series, patches and vectors in one network.
 
-    Each source has its encoder: a gated recurrence with attention over the dates for a series, a
-    convolutional network for a patch, a small perceptron for a vector. One head classifies the features
-    of all sources together; one auxiliary head for each source makes sure, while training, that its
-    feature tells the classes apart on its own.
+    Each source has its encoder: attention over the dates of a series (`series_encoder="gru"` for the
+    paper's recurrence), a convolutional network for a patch, both for a series of patches, a small
+    perceptron for a vector. One head classifies the features of all sources together; one auxiliary head
+    for each source makes sure, while training, that its feature tells the classes apart on its own. The
+    defaults are this package's; `paper_settings` has those of the paper.
 
     Inputs are raw values: their normalisation, learned in `fit`, is part of the network.
 
@@ -32,7 +33,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     alpha : float or dict of str to float, default=0.3
         Weight of the auxiliary losses: one for all sources, or by source name.
     hidden_size : int, default=64
-        Units of the recurrence.
+        Units of the series encoder.
     n_filters : int, default=16
         Filters of the first convolution; the others have twice as many.
     series_encoder : {"attention", "gru", "conv"}, default="attention"
@@ -64,8 +65,9 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         Scaling of each source per band, from the training samples.
     missing : {"error", "fill", "mask"}, default="error"
         What becomes of dates of a series that a sample lacks (NaN). "fill" fills them linearly in time, at
-        equal steps; "mask" leaves them out: the recurrence carries its state over, the attention gives
-        them a weight of exactly 0. A date with NaN in one band lacks for "mask" and is kept for "fill".
+        equal steps; "mask" leaves them out: the attention gives them a weight of exactly 0, the recurrence
+        carries its state over. With "mask" a date that has NaN in any band counts as missing; "fill" fills
+        only that band.
     missing_sources : {"error", "drop"}, default="error"
         What becomes of samples that lack a whole source (all NaN, or after `fit` a source that X does not
         have at all). "drop" predicts from the other sources.
@@ -120,7 +122,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : array of shape (n_classes,)
-    sources_ : dict of str to SeriesSpec, PatchSpec or VectorSpec
+    sources_ : dict of str to SeriesSpec, PatchSpec, PatchSeriesSpec or VectorSpec
         What one sample looks like in each source.
     n_features_in_ : int
         Values of a sample in all sources.
@@ -140,8 +142,10 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
 
     Notes
     -----
-    Results depend on the number of torch threads in the last digits, as all of torch does. An interrupt
-    from the keyboard ends `fit` with a warning; what the complete epochs learned is kept.
+    With the same seed, versions, machine and number of threads a fit repeats. With another number of
+    threads sums are rounded in another order, which grows during training into another network, as with
+    another seed. An interrupt from the keyboard ends `fit` with a warning; what the complete epochs learned
+    is kept.
 
     Values are computed in float32: a band whose values lie more than 10 million deviations away from zero
     needs ``dtype="float64"``, or its offset taken off before.

@@ -21,9 +21,8 @@ class ReferenceSample:
     Attributes
     ----------
     points : pandas.DataFrame
-        One row for each sampled pixel, in random order so that whoever labels them does not know their
-        class: ``row`` and ``col``, ``x`` and ``y`` of the centre where the map has coordinates, and
-        ``mapped``, the class in the map.
+        One row for each sampled pixel, in random order: ``row`` and ``col``, ``x`` and ``y`` of the centre
+        where the map has coordinates, and ``mapped``, the class in the map.
     strata : pandas.DataFrame
         By class of the map: ``n_pixels``, ``area`` and ``n_samples``.
     unit : str
@@ -54,6 +53,8 @@ class ReferenceSample:
     def write(self, path):
         """Write the points as a layer with an empty field ``reference``, to be filled in QGIS, say.
 
+        The class in the map is not in the layer, so that whoever labels the points does not know it.
+
         Parameters
         ----------
         path : path
@@ -68,20 +69,72 @@ class ReferenceSample:
         ImportError
             If geopandas is missing.
         """
-        try:
-            import geopandas
-            import pyogrio  # noqa: F401 - which writes for geopandas
-        except ImportError as error:
-            raise ImportError(
-                'Layers need geopandas and pyogrio: pip install "m3fusion_sk[raster]".'
-            ) from error
+        geopandas = _import_geopandas()
         if "x" not in self.points:
             raise ValueError("write needs coordinates; draw the sample from the map's file, not its array.")
         if Path(path).exists():
             raise FileExistsError(f"{path} exists and may hold labels. Choose another name.")
         places = geopandas.points_from_xy(self.points["x"], self.points["y"], crs=self.crs)
-        layer = geopandas.GeoDataFrame(self.points.assign(reference=""), geometry=places)
-        layer.to_file(path)
+        layer = self.points.drop(columns="mapped").assign(reference="")
+        geopandas.GeoDataFrame(layer, geometry=places).to_file(path)
+
+    def read(self, path):
+        """Read the labels of a layer that `write` wrote and someone has filled.
+
+        Draw the sample again, from the same map with the same numbers and seed, if it is no longer there.
+
+        Parameters
+        ----------
+        path : path
+            With the fields ``row``, ``col`` and ``reference``, in any order of the points.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            The class of each of ``points``, as `estimate_areas` takes it: text, or integers where the map has
+            no names.
+
+        Raises
+        ------
+        ValueError
+            If the layer has other points, or some are not labelled.
+        ImportError
+            If geopandas is missing.
+        """
+        layer = _import_geopandas().read_file(path)
+        places = pd.MultiIndex.from_frame(self.points[["row", "col"]])
+        labels = _labels(path, layer, places)
+        if self.strata.index.dtype.kind not in "iu":
+            return labels
+        return pd.to_numeric(labels).astype(self.strata.index.dtype)
+
+
+def _labels(path, layer, places):
+    """The text in the field ``reference`` at each place."""
+    lacking = [name for name in ("row", "col", "reference") if name not in layer]
+    if lacking:
+        raise ValueError(f"{path} must have the fields that `write` gave it; it lacks {lacking}.")
+    labels = layer.drop_duplicates(["row", "col"]).set_index(["row", "col"])["reference"]
+    found = places.isin(labels.index)
+    if len(layer) != len(places) or not found.all():
+        raise ValueError(
+            f"{path} must have the {len(places)} points of this sample; it has {len(layer)} points, "
+            f"{found.sum()} of them of this sample. Draw it again with the map and the seed of that time."
+        )
+    labels = labels.reindex(places).fillna("").astype(str).str.strip().to_numpy()
+    empty = (labels == "").sum()
+    if empty:
+        raise ValueError(f"reference must be filled for all points of {path}; {empty} are empty.")
+    return labels
+
+
+def _import_geopandas():
+    try:
+        import geopandas
+        import pyogrio  # noqa: F401 - which reads and writes for geopandas
+    except ImportError as error:
+        raise ImportError('Layers need geopandas and pyogrio: pip install "m3fusion_sk[raster]".') from error
+    return geopandas
 
 
 def draw_reference_sample(class_map, n_samples, *, least=50, random_state=None):
@@ -104,7 +157,7 @@ def draw_reference_sample(class_map, n_samples, *, least=50, random_state=None):
     Returns
     -------
     ReferenceSample
-        With ``points``, ``strata``, ``areas`` and ``write``.
+        With ``points``, ``strata``, ``areas``, ``write`` and ``read``.
 
     Raises
     ------

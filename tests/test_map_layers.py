@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from colorvision import least_distance
 from made_rasters import coded, write
 from rio_cogeo import cog_validate
 from scipy.stats import entropy as scipy_entropy
@@ -20,7 +21,8 @@ from test_predictor import CodeReader, read_map, write_scene
 from m3fusion_sk import GapFiller, M3FusionClassifier, SelectSources
 from m3fusion_sk.mapping import ChunkedPredictor, Scene, SeriesRaster, VectorRaster
 from m3fusion_sk.mapping.layers import entropy, margin
-from m3fusion_sk.mapping.legend import Legend
+from m3fusion_sk.mapping.legend import PALETTE, UNSURE_COLOR, Legend
+from m3fusion_sk.synthetic.landscape import CLASSES
 
 OUTPUTS = ["class", "proba", "entropy", "margin", "attention", "features"]
 
@@ -158,7 +160,7 @@ def test_a_quicklook_is_drawn_on_demand(scene, tmp_path):
     ChunkedPredictor(CodeReader(["wood", "lake"]), quicklook=True).predict(scene, tmp_path / "map.tif")
     picture = np.asarray(Image.open(tmp_path / "map.png").convert("RGB"))
     assert min(picture.shape[:2]) > 500
-    for color in ((230, 171, 2), (27, 158, 119)):
+    for color in PALETTE[:2]:
         assert (picture == color).all(axis=2).mean() > 0.01
 
 
@@ -259,7 +261,8 @@ def test_entropy_and_margin_have_known_values():
 def test_pixels_below_the_threshold_are_unsure_with_a_code_of_their_own(scene, everything, network, tmp_path):
     X, valid = everything
     proba = network.predict_proba(X[valid])
-    threshold = float(np.quantile(proba.max(axis=1), 0.4))
+    at = int(0.4 * len(proba))
+    threshold = float(np.sort(proba.max(axis=1))[at : at + 2].mean())  # between two pixels
     path = ChunkedPredictor(network, (11, 17), reject=threshold, outputs=["proba"]).predict(
         scene, tmp_path / "map.tif"
     )
@@ -280,6 +283,22 @@ def test_pixels_below_the_threshold_are_unsure_with_a_code_of_their_own(scene, e
     assert report["pixels"]["predicted"] == valid.sum()
     with pytest.raises(FileExistsError):  # another threshold is another map
         ChunkedPredictor(network, (11, 17), reject=0.99, outputs=["proba"]).predict(scene, path)
+
+
+@pytest.mark.parametrize(
+    ("colors", "least"),
+    [
+        (Legend.of(range(1, 9)).colors, 25),
+        (Legend.of(range(1, 14)).colors, 20),
+        (Legend.of(range(1, 19)).colors, 15),
+        ([land.color for land in CLASSES], 20),
+    ],
+)
+def test_colours_of_classes_are_told_apart_with_any_colour_vision(colors, least):
+    white_and_unsure = [(255, 255, 255), UNSURE_COLOR]
+    assert min(least_distance(colors).values()) > least
+    assert min(least_distance([color, white_and_unsure[0]])["all cones"] for color in colors) > 15
+    assert min(least_distance([color, white_and_unsure[1]])["all cones"] for color in colors) > 15
 
 
 def test_unsure_comes_after_the_largest_code():

@@ -80,9 +80,49 @@ def test_the_layer_has_an_empty_field_and_is_never_overwritten(class_map, tmp_pa
     layer = geopandas.read_file(tmp_path / "reference.gpkg")
     assert len(layer) == 200 and layer.crs.to_epsg() == 32631
     assert (layer["reference"].fillna("") == "").all()
+    assert "mapped" not in layer  # whoever labels does not know
     np.testing.assert_allclose(layer.geometry.x, sample.points["x"])
     with pytest.raises(FileExistsError, match="may hold labels"):
         sample.write(tmp_path / "reference.gpkg")
+
+
+def fill(path, labels):
+    """Label points as in a geographic information system: the layer, in another order, is written again."""
+    layer = geopandas.read_file(path)
+    layer["reference"] = labels
+    path.unlink()
+    layer.sample(frac=1, random_state=0).to_file(path)
+
+
+def test_labels_come_back_in_the_order_of_the_points(class_map, tmp_path):
+    path = tmp_path / "reference.gpkg"
+    draw_reference_sample(class_map, 200, random_state=0).write(path)
+    again = draw_reference_sample(class_map, 200, random_state=0)
+    fill(path, again.points["mapped"].to_numpy())
+    np.testing.assert_array_equal(again.read(path), again.points["mapped"])
+    areas = estimate_areas(again.read(path), again.points["mapped"], again.areas).areas
+    np.testing.assert_allclose(areas["area"], areas["mapped"])
+
+
+def test_labels_are_codes_where_the_map_has_no_names(codes, tmp_path):
+    sample = draw_reference_sample(write(tmp_path / "map.tif", codes[None], nodata=0), 200, random_state=0)
+    sample.write(tmp_path / "reference.gpkg")
+    fill(tmp_path / "reference.gpkg", sample.points["mapped"].astype(str).to_numpy())
+    np.testing.assert_array_equal(sample.read(tmp_path / "reference.gpkg"), sample.points["mapped"])
+
+
+def test_layers_of_another_sample_or_without_labels_are_refused(class_map, tmp_path):
+    path = tmp_path / "reference.gpkg"
+    sample = draw_reference_sample(class_map, 200, random_state=0)
+    sample.write(path)
+    with pytest.raises(ValueError, match=r"reference must be filled for all points .*; 200 are empty"):
+        sample.read(path)
+    with pytest.raises(ValueError, match="must have the 200 points of this sample; it has 200 points"):
+        draw_reference_sample(class_map, 200, random_state=1).read(path)
+    layer = geopandas.read_file(path).drop(columns="reference")
+    layer.to_file(tmp_path / "other.gpkg")
+    with pytest.raises(ValueError, match=r"it lacks \['reference'\]"):
+        sample.read(tmp_path / "other.gpkg")
 
 
 def test_an_array_has_no_coordinates_to_write(codes, tmp_path):

@@ -57,7 +57,7 @@ class ChunkedPredictor:
         A Dask cluster that does the work; its workers must see the map's folder and the sources. The model
         is sent once, through that folder.
     quicklook : bool, default=False
-        Whether to draw the map with its legend into ``map.png``.
+        Whether to draw the map with its legend into ``map.png``, when the map is made.
     verbose : int, default=0
         1 shows a progress bar with pixels per second and the time left.
 
@@ -68,8 +68,9 @@ class ChunkedPredictor:
     Notes
     -----
     The sources are read chunk by chunk, and the pixels with data of a chunk go to ``predict_proba`` in
-    batches of at most 16,384, so that flattened patches take little memory whatever the chunk. The map
-    depends on neither, as long as the estimator predicts each sample by itself.
+    batches of at most `batch_size`, so that flattened patches take little memory whatever the chunk. The
+    classes depend on neither, as long as the estimator predicts each sample by itself; but both belong to
+    the run: with another `chunk_size` or `batch_size` its chunks are not taken over.
 
     A run is known by a hash of the estimator's content, all parameters but `n_jobs`, `client`, `quicklook`
     and `verbose`, and the content of all input files (those that are not on this machine count by name

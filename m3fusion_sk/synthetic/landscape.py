@@ -41,19 +41,19 @@ class LandClass:
 
 
 CLASSES = (
-    LandClass("crop cultivations", 380, 12090, (3, 3), (240, 228, 66)),
-    LandClass("sugar cane", 496, 84136, (1, 2), (230, 145, 0)),
-    LandClass("orchards", 299, 15477, (2, 3), (225, 125, 185)),
-    LandClass("forest plantations", 67, 9783, (1, 2), (0, 158, 115)),
-    LandClass("meadow", 257, 50596, (1, 2), (170, 220, 130)),
-    LandClass("forest", 292, 55108, (1, 2), (0, 80, 40)),
-    LandClass("shrubby savannah", 371, 20287, (2, 3), (150, 100, 30)),
-    LandClass("herbaceous savannah", 78, 5978, (2, 2), (222, 200, 155)),
-    LandClass("bare rocks", 107, 18659, (1, 2), (150, 150, 155)),
-    LandClass("urbanized areas", 125, 36178, (1, 1), (205, 35, 30)),
-    LandClass("greenhouse crops", 50, 1877, (3, 3), (125, 60, 190)),
-    LandClass("water surfaces", 96, 7349, (2, 2), (0, 105, 190)),
-    LandClass("shadows", 38, 5230, (1, 2), (30, 30, 35)),
+    LandClass("crop cultivations", 380, 12090, (3, 3), (202, 203, 0)),
+    LandClass("sugar cane", 496, 84136, (1, 2), (236, 187, 98)),
+    LandClass("orchards", 299, 15477, (2, 3), (192, 129, 227)),
+    LandClass("forest plantations", 67, 9783, (1, 2), (0, 184, 180)),
+    LandClass("meadow", 257, 50596, (1, 2), (90, 134, 20)),
+    LandClass("forest", 292, 55108, (1, 2), (5, 52, 0)),
+    LandClass("shrubby savannah", 371, 20287, (2, 3), (228, 134, 110)),
+    LandClass("herbaceous savannah", 78, 5978, (2, 2), (192, 245, 192)),
+    LandClass("bare rocks", 107, 18659, (1, 2), (102, 88, 118)),
+    LandClass("urbanized areas", 125, 36178, (1, 1), (166, 9, 58)),
+    LandClass("greenhouse crops", 50, 1877, (3, 3), (89, 10, 116)),
+    LandClass("water surfaces", 96, 7349, (2, 2), (0, 115, 255)),
+    LandClass("shadows", 38, 5230, (1, 2), (7, 0, 5)),
 )
 _GRAINS = tuple(dict.fromkeys(c.grain for c in CLASSES))
 
