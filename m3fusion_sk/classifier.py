@@ -20,13 +20,11 @@ _LARGEST_SEED = 2**31 - 1
 class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     """Land cover classifier that fuses series, patches and vectors in one network.
 
-    Each source has its encoder: attention over the dates of a series (`series_encoder="gru"` for the
-    paper's recurrence), a convolutional network for a patch, both for a series of patches, a small
-    perceptron for a vector. One head classifies the features of all sources together; one auxiliary head
-    for each source makes sure, while training, that its feature tells the classes apart on its own. The
-    defaults are this package's; `paper_settings` has those of the paper.
-
-    Inputs are raw values: their normalisation, learned in `fit`, is part of the network.
+    Each source has its encoder: attention over the dates of a series, a convolutional network for a patch,
+    both for a series of patches, a small perceptron for a vector. One head classifies the features of all
+    sources together; an auxiliary head for each source makes sure, while training, that its feature tells the
+    classes apart alone. Inputs are raw values: their normalisation, learned in `fit`, is part of the network.
+    The defaults are this package's; `paper_settings` has those of the paper, with its recurrence.
 
     Parameters
     ----------
@@ -142,10 +140,9 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
 
     Notes
     -----
-    With the same seed, versions, machine and number of threads a fit repeats. With another number of
-    threads sums are rounded in another order, which grows during training into another network, as with
-    another seed. An interrupt from the keyboard ends `fit` with a warning; what the complete epochs learned
-    is kept.
+    With the same seed, versions, machine and number of threads a fit repeats. Another number of threads
+    rounds in another order, which grows during training into another network, as with another seed. An
+    interrupt from the keyboard ends `fit` with a warning; what the complete epochs learned is kept.
 
     Values are computed in float32: a band whose values lie more than 10 million deviations away from zero
     needs ``dtype="float64"``, or its offset taken off before.

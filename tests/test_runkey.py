@@ -137,7 +137,10 @@ def test_each_single_byte_of_an_input_counts(tmp_path):
         for _ in range(5):
             i = rng.randrange(len(content))
             Path(path).write_bytes(content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :])
-            assert key_of(scene) != before
+            try:
+                assert key_of(scene) != before
+            except OSError as error:  # a byte of the header: it says another place or type now
+                assert "has changed since the scene was made" in str(error) or "can be opened" in str(error)
         Path(path).write_bytes(content)
     assert key_of(scene) == before
 

@@ -153,7 +153,7 @@ def test_a_damaged_description_of_the_run_is_refused(scene, tmp_path):
         with pytest.raises(RunMismatch, match="chunks of another run, "):
             ChunkedPredictor(CodeReader(), 5).predict(scene, path)
     description.unlink()
-    with pytest.raises(RunMismatch, match=r"its run.json is damaged"):
+    with pytest.raises(RunMismatch, match=r"its run.json is lost or damaged"):
         ChunkedPredictor(CodeReader(), 5).predict(scene, path)
     description.write_bytes(content)
     ChunkedPredictor(CodeReader(), 5).predict(scene, path)
@@ -162,10 +162,11 @@ def test_a_damaged_description_of_the_run_is_refused(scene, tmp_path):
 def test_a_chunk_that_is_damaged_after_the_start_is_found_at_the_end(tmp_path):
     store = ChunkStore.open(tmp_path / "run", KEY)
     store.record(write_chunk(store.folder, 4, {"class": np.ones((1, 3, 3))}))
-    np.testing.assert_array_equal(store.load(4)["class"], np.ones((1, 3, 3)))
+    np.testing.assert_array_equal(store.load(4, "class"), np.ones((1, 3, 3)))
+    assert store.load(4, "margin") is None
     next(store.chunks.iterdir()).write_bytes(b"other")
     with pytest.raises(MapNotWritten, match=r"Chunk 4 in .* is not as it was written.*same call again"):
-        store.load(4)
+        store.load(4, "class")
     assert ChunkStore.open(tmp_path / "run", KEY).records == {}
 
 

@@ -1,6 +1,5 @@
 """Arrays in place of raster files: numpy, memmap, zarr, xarray."""
 
-import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +8,13 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
-from .files import as_nodata, check_bands, check_numbers
+from .files import as_nodata, check_bands, check_nodata, check_numbers, hash_rows
 from .grid import Grid
 
 __all__ = ["ArrayFile", "RasterArray", "is_array"]
 
 _BYTES_AT_ONCE = 2**26  # that are hashed
+_TIMES = "time", "t", "date", "dates"  # names of a dimension of dates, also where it has no coordinates
 _REGULAR = 1e-3  # of a pixel: how far coordinates may lie from equal steps
 
 
@@ -77,6 +77,7 @@ class ArrayFile:
         check_numbers(name, path, dtype)
         bands = check_bands(name, path, bands, int(np.prod(values.shape[:-2], dtype=int)))
         grid = Grid(_as_crs(array.crs), array.transform, *map(int, values.shape[-2:]), path)
+        check_nodata(name, nodata)
         missing = as_nodata(array.nodata if nodata is None else nodata, dtype)
         n = len(bands)
         scales = tuple((float(part),) * n for part in declared)
@@ -99,22 +100,16 @@ class ArrayFile:
 
     def facts(self):
         """What a run's key holds: the values themselves, and what they mean."""
-        digest = hashlib.sha256()
-        row_bytes = self.dtype.itemsize * math.prod(map(int, self.values.shape)) // self.grid.height
+        shape, height = list(map(int, self.values.shape)), self.grid.height
+        row_bytes = self.dtype.itemsize * math.prod(shape) // height
         step = max(1, _BYTES_AT_ONCE // row_bytes)
-        for row in range(0, self.grid.height, step):
-            block = np.asarray(self.values[..., row : row + step, :])
-            digest.update(np.ascontiguousarray(block).data)
-        shape = list(map(int, self.values.shape))
-        return [list(self.bands), self.dtype.str, list(map(str, self.nodata)), shape, digest.hexdigest()]
+        content = hash_rows(lambda *rows: np.asarray(self.values[..., slice(*rows), :]), height, step)
+        return [list(self.bands), self.dtype.str, list(map(str, self.nodata)), shape, content]
 
     def __getstate__(self):
         """A mapped file goes to other processes by its name, not by its values."""
-        state = dict(vars(self))
-        if isinstance(self.values, np.memmap) and self.values.filename and self.values.flags["C_CONTIGUOUS"]:
-            mapped = self.values
-            state["values"] = _Mapped(mapped.filename, mapped.dtype, mapped.offset, mapped.shape)
-        return state
+        mapped = _Mapped.of(self.values)
+        return {**vars(self), "values": self.values if mapped is None else mapped}
 
     def __setstate__(self, state):
         if isinstance(state["values"], _Mapped):
@@ -130,6 +125,19 @@ class _Mapped:
     dtype: np.dtype
     offset: int
     shape: tuple
+
+    @classmethod
+    def of(cls, values):
+        """Where an array, or a part of one, is mapped from; None if it is not as it lies in a file."""
+        if not isinstance(values, np.memmap) or not values.flags["C_CONTIGUOUS"]:
+            return None
+        whole = values
+        while isinstance(whole.base, np.memmap):
+            whole = whole.base
+        if whole.filename is None or whole.mode == "c":
+            return None
+        before = values.ctypes.data - whole.ctypes.data  # a part has the offset of the whole array
+        return cls(whole.filename, values.dtype, whole.offset + before, values.shape)
 
     def open(self):
         return np.memmap(self.filename, self.dtype, "r", self.offset, self.shape)
@@ -148,6 +156,9 @@ def _from_xarray(name, array):
     """A DataArray as a `RasterArray`; with its declared scale and offset, and its dates or None."""
     y, x = (_dimension(name, array, names) for names in (("y", "lat", "latitude"), ("x", "lon", "longitude")))
     others = [dim for dim in array.dims if dim not in (y, x)]
+    others.sort(key=lambda dim: not _is_time(array, dim))  # dates before bands, whatever the order was
+    if sum(_is_time(array, dim) for dim in others) > 1:
+        raise ValueError(f"Source {name!r} must have one dimension of dates; its array has {array.dims}.")
     array = array.transpose(*others, y, x)
     (top, height), (left, width) = _axis(name, array, y), _axis(name, array, x)
     transform = Affine(width, 0, left - width / 2, 0, height, top - height / 2)
@@ -156,6 +167,10 @@ def _from_xarray(name, array):
     declared = array.attrs.get("scale_factor", 1), array.attrs.get("add_offset", 0)
     nodata = array.attrs.get("_FillValue", array.attrs.get("nodata"))
     return RasterArray(array, transform, _crs_of(array), nodata), declared, dates
+
+
+def _is_time(array, dim):
+    return dim in _TIMES or (dim in array.coords and array.coords[dim].dtype.kind == "M")
 
 
 def _dimension(name, array, names):

@@ -2,12 +2,13 @@
 
 import json
 import os
+import warnings
 from collections import OrderedDict
 
 import numpy as np
 import rasterio
 import rasterio.shutil
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from ..wholefile import sync_folder
 from .errors import MapNotWritten
@@ -19,7 +20,7 @@ BLOCK = 256  # side of the files' tiles
 KEY_TAG = "M3FUSION_RUN_KEY"
 _SMALLEST_BLOCK, _BLOCK_BYTES = 64, 2**24
 _CHUNK_BYTES = 2**27  # of chunks that are kept while their neighbours are written
-_CACHE_MB = 64  # GDAL's, whose default grows with the machine's memory
+_CACHE_BYTES = 2**26  # GDAL's, whose default grows with the machine's memory
 
 
 class Mosaic:
@@ -65,7 +66,14 @@ class Mosaic:
         return self.loaded[chunk]
 
     def _load(self, chunk):
-        return self.store.load(chunk).get(self.layer.name)
+        return self.store.load(chunk, self.layer.name)
+
+    def windows(self, side):
+        """Squares that cover the grid, those of a chunk one after the other, so that it is loaded once."""
+        height, width = self.chunk_size
+        return sorted(
+            self.grid.windows(side, side), key=lambda at: (at.row_off // height, at.col_off // width)
+        )
 
 
 def _n_bytes(arrays):
@@ -100,7 +108,7 @@ def assemble(mosaic, legend, key, path):
         leftover.unlink(missing_ok=True)
     block = _block(mosaic)
     try:
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
             _write_plain(mosaic, legend, key, plain, block)
             _optimise(plain, final, mosaic.layer, block)
             _verify(mosaic, final, block)
@@ -118,8 +126,10 @@ def assemble(mosaic, legend, key, path):
 def key_of(path):
     """The key of the run that wrote a map; None if it is no such map."""
     try:
-        with rasterio.open(path) as file:
-            return file.tags().get(KEY_TAG)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)  # of a damaged file
+            with rasterio.open(path) as file:
+                return file.tags().get(KEY_TAG)
     except RasterioError:
         return None
 
@@ -153,7 +163,7 @@ def _write_plain(mosaic, legend, key, plain, block):
     }
     with rasterio.open(plain, "w", **profile) as file:
         _describe(file, layer, legend, key)
-        for window in grid.windows(block, block):
+        for window in mosaic.windows(block):
             file.write(mosaic.read(window), window=window)
 
 
@@ -183,7 +193,7 @@ def _optimise(plain, final, layer, block):
 
 def _verify(mosaic, final, block):
     with rasterio.open(final) as file:
-        for window in mosaic.grid.windows(block, block):
+        for window in mosaic.windows(block):
             values = mosaic.read(window)
             if not np.array_equal(file.read(window=window), values, equal_nan=values.dtype.kind == "f"):
                 raise OSError(f"{window} reads back with other values")

@@ -1,8 +1,9 @@
 """What a stack is made of: bands of a raster file, read by clipped windows only."""
 
 import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ __all__ = ["RasterFile", "as_nodata", "check_bands", "check_numbers", "hash_file
 
 # statistics, overviews and masks that other programs put beside a raster: none of them is read
 SIDECARS = ".aux.xml", ".ovr", ".msk"
-_VIRTUAL = "/vsi"
+_VIRTUAL, _IN_MEMORY = "/vsi", "/vsimem/"
+_SCHEMES = "zip+file://", "tar+file://", "gzip+file://", "file://", "zip://", "tar://", "gzip://"
 _HASHERS = 4  # threads that hash files
 
 
@@ -27,6 +29,7 @@ class RasterFile:
     Parameters
     ----------
     path : str
+        Which means the same file in any folder and process.
     bands : tuple of int
         Counted from 1.
     grid : Grid
@@ -38,6 +41,8 @@ class RasterFile:
         Of each band, as the file has them.
     declared : tuple of (tuple of float, tuple of float)
         Scale and offset of each band, as the file declares them.
+    given_nodata : float or None
+        What was said instead of what the file declares.
     """
 
     path: str
@@ -47,6 +52,7 @@ class RasterFile:
     nodata: tuple
     descriptions: tuple
     declared: tuple
+    given_nodata: float | None = None
 
     dates = None  # which only some arrays bring with them
 
@@ -57,6 +63,8 @@ class RasterFile:
             with rasterio.open(path) as file:
                 grid, count, dtypes, declared = Grid.of(file), file.count, file.dtypes, file.nodatavals
                 descriptions, scales, offsets = file.descriptions, file.scales, file.offsets
+                path = in_any_folder(path, file.files)
+                grid = replace(grid, path=path)
         except RasterioError as error:
             raise OSError(
                 f"Source {name!r} must be a raster that can be opened; {path} is not: {error}."
@@ -68,8 +76,10 @@ class RasterFile:
         )
         dtypes = [np.dtype(dtype) for dtype in dtypes]
         check_numbers(name, path, np.result_type(*dtypes))
+        check_nodata(name, nodata)
         values = tuple(map(as_nodata, declared if nodata is None else [nodata] * len(bands), dtypes))
-        return cls(path, bands, grid, np.result_type(*dtypes), values, descriptions, (scales, offsets))
+        dtype = np.result_type(*dtypes)
+        return cls(path, bands, grid, dtype, values, descriptions, (scales, offsets), nodata)
 
     @property
     def n_bands(self):
@@ -97,8 +107,20 @@ class RasterFile:
 
     def facts(self):
         """What a run's key holds beside the hashes of the files."""
+        self.check_unchanged()
         elsewhere = [] if self.files() else [self.path]  # known by name only
+        if self.path.startswith(_IN_MEMORY):
+            elsewhere.append(hash_rows(lambda *rows: self.read(rows, (0, self.grid.width)), self.grid.height))
         return [list(self.bands), self.dtype.str, list(map(str, self.nodata)), elsewhere]
+
+    def check_unchanged(self):
+        """Refuse a file that says another place, type or meaning than when the scene was made."""
+        now = RasterFile.open(self.path, self.path, self.bands, self.given_nodata)
+        if repr(now) != repr(self):  # in which NaN is NaN
+            raise OSError(
+                f"{self.path} has changed since the scene was made: other pixels, place, type or nodata. "
+                "Make the Scene again."
+            )
 
 
 def check_bands(name, path, bands, count):
@@ -119,6 +141,12 @@ def check_numbers(name, path, dtype):
         raise ValueError(f"Source {name!r} must hold real numbers; {path} holds {dtype}. Convert it first.")
 
 
+def check_nodata(name, value):
+    """Refuse what is no single number."""
+    if value is not None and not isinstance(value, int | float | np.number):
+        raise ValueError(f"nodata of source {name!r} must be one number, such as 0 or -9999; got {value!r}.")
+
+
 def as_nodata(value, dtype):
     """The value in the band's own type, so that comparing converts nothing."""
     if value is None:
@@ -133,12 +161,22 @@ def local_files(path):
     found, waiting = {}, _members(path) or [str(path)]
     while waiting:
         here = _on_disk(waiting.pop(0))
-        if here is None or here in found or str(here).endswith(SIDECARS):
+        if here is None or here in found:
             continue
         found[here] = None
-        if here.suffix.lower() == ".vrt":
+        if _is_virtual(here):
             waiting.extend(_members(here))
-    return list(found)
+    return [here for here in found if not any(_is_sidecar(here, other) for other in found)]
+
+
+def _is_sidecar(path, other):
+    return str(path) in {f"{other}{suffix}" for suffix in SIDECARS}
+
+
+def _is_virtual(path):
+    """Whether it is a virtual raster, whatever its name."""
+    with open(path, "rb") as file:
+        return b"<VRTDataset" in file.read(1024)
 
 
 def _members(path):
@@ -151,13 +189,44 @@ def _members(path):
 
 def _on_disk(path):
     """The file itself, or the archive that it is in; None if it is not on this machine."""
+    place = _place(path)
+    return None if place is None else place.resolve()
+
+
+def _place(path):
+    """The same as it stands in the name."""
     path = path.split("!")[0]
-    for scheme in ("zip+file://", "tar+file://", "gzip+file://", "file://", "zip://", "tar://", "gzip://"):
+    for scheme in _SCHEMES:
         path = path.removeprefix(scheme)
     while path.startswith(_VIRTUAL):
         path = path[1:].partition("/")[2]
     place = Path(path)
-    return next((each.resolve() for each in (place, *place.parents[:-1]) if each.is_file()), None)
+    return next((each for each in (place, *place.parents[:-1]) if each.is_file()), None)
+
+
+def in_any_folder(path, files):
+    """A name of a raster that means the same from every folder.
+
+    Parameters
+    ----------
+    path : str
+        As a user gave it: of a file, or a connection such as ``zip://a.zip!b.tif`` or ``vrt://b.tif``.
+    files : list of str
+        That it consists of, as GDAL tells them.
+    """
+    for name in (path, *files):
+        place = _place(name)
+        if place is not None and not place.is_absolute() and str(place) in path:
+            return path.replace(str(place), os.path.abspath(place), 1)
+    return path
+
+
+def hash_rows(read, height, step=256):
+    """SHA-256 of an image that is read some rows at a time, by ``read(first, end)``."""
+    digest = hashlib.sha256()
+    for first in range(0, height, step):
+        digest.update(np.ascontiguousarray(read(first, min(first + step, height))).data)
+    return digest.hexdigest()
 
 
 def hash_files(paths):
@@ -172,9 +241,13 @@ def _hash_file(path):
 
 
 def stamps(paths):
-    """Size and time of modification of files, by which a change under way is seen."""
+    """Size and time of modification of files, by which a change under way is seen; None where one is gone."""
     found = {}
     for path in paths:
-        state = Path(path).stat()
-        found[str(path)] = state.st_size, state.st_mtime_ns
+        try:
+            state = Path(path).stat()
+        except FileNotFoundError:
+            found[str(path)] = None
+        else:
+            found[str(path)] = state.st_size, state.st_mtime_ns
     return found

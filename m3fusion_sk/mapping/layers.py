@@ -58,11 +58,12 @@ class Layer:
 
     def encode(self, values):
         """Values as they are written."""
+        lacking = ~values.any(axis=1)
         if self.steps is not None:
             values = np.rint(np.clip(values, 0, 1) * self.steps)
         encoded = values.astype(self.dtype, copy=False)
         if self.kind == ATTENTION:  # nothing was attended to where a pixel lacks the series
-            encoded[~values.any(axis=1)] = self.nodata
+            encoded[lacking] = self.nodata
         return encoded
 
     def empty(self, n_bands, height, width):

@@ -36,7 +36,8 @@ class PatchReader:
             return self.stack.scaled(block, axis=0), None
         missing = self.stack.missing(block, axis=0)
         block = self.stack.scaled(block, axis=0)
-        block[missing] = 0
+        if missing.any():  # in a copy: the block may be a part of the user's array
+            block = np.where(missing, block.dtype.type(0), block)
         return block, ~missing.all(axis=0)
 
     def _reflected(self, row_range, col_range):

@@ -7,11 +7,13 @@ import joblib
 import numpy as np
 
 from ..inside import find_inside
+from .files import stamps
 from .grid import as_sides, is_count
 from .job import Job
 from .layers import ATTENTION, FEATURES, OUTPUTS, STEPS, make_layers
 from .legend import Legend
-from .run import Run, locked
+from .quicklook import check_quicklook
+from .run import Run, beside, locked
 from .runkey import RunKey
 from .scene import Scene
 
@@ -169,20 +171,26 @@ class ChunkedPredictor:
             others if a source cannot be read.
         """
         job = self._job(scene)
-        path = check_path(path)
-        _check_not_input([layer.path(path) for layer in job.layers], scene)
+        given, path = Path(path), check_path(path)
+        _check_outcome(job.layers, path, scene, self.quicklook)
         n_jobs = _check_jobs(self.n_jobs)
         _check_client(self.client)
         with locked(path):
-            run = Run(job, RunKey.of(self.estimator, scene, self._facts(job)), path, overwrite)
+            before = stamps(scene.files())
+            key = RunKey.of(self.estimator, scene, self._facts(job))
+            run = Run(job, key, path, overwrite, before)
             if not run.is_finished():
-                run.check_free()
+                run.check_free(self.quicklook)
                 run.go(n_jobs, self.client, self.verbose, self.quicklook)
-        return path
+            elif self.quicklook:
+                run.draw()
+        return given
 
     def _job(self, scene):
         """All parameters, checked."""
         _check_scene(scene)
+        if self.quicklook:
+            check_quicklook()
         chunk = as_sides(self.chunk_size, "chunk_size")
         if not is_count(self.batch_size):
             raise ValueError(f"batch_size must be a positive integer; got {self.batch_size!r}.")
@@ -192,6 +200,7 @@ class ChunkedPredictor:
         outputs = _check_outputs(self.outputs)
         series = _series(outputs, self.estimator, scene)
         layers = make_layers(outputs, self.dtype, legend, {name: scene.dates(name) for name in series})
+        _check_attention(layers, self.dtype)
         return Job(scene, self.estimator, legend, layers, chunk, int(self.batch_size))
 
     def _facts(self, job):
@@ -221,12 +230,15 @@ def _check_client(client):
 
 
 def check_path(path):
-    """Refuse, before any work is done, a path that cannot become a map."""
+    """Refuse, before any work is done, a path that cannot become a map; the file, where it is a link."""
     path = Path(path)
+    path = path.resolve() if path.is_symlink() else path
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The map's folder must exist; {path.parent} does not. Make it first.")
     if path.is_dir():
         raise IsADirectoryError(f"The map must be a file; {path} is a folder. Add a name, such as map.tif.")
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        raise ValueError(f"The map is a GeoTIFF, whose name must end in .tif or .tiff; got {path}.")
     return path
 
 
@@ -263,6 +275,20 @@ def _series(outputs, estimator, scene):
     return series
 
 
+def _check_attention(layers, dtype):
+    """Refuse names that no file can have, and numbers that would be rounded to nothing."""
+    for layer in layers:
+        if "/" in layer.name or "\\" in layer.name:
+            raise ValueError(
+                f"outputs={ATTENTION!r} needs names of series that a file can have; got {layer.name!r}."
+            )
+        if layer.kind == ATTENTION and layer.steps is not None and len(layer.descriptions) > layer.steps:
+            raise ValueError(
+                f"dtype must be 'uint16' or 'float32' for {layer.name!r}: {len(layer.descriptions)} shares "
+                f"are less than a step of {dtype!r} on average."
+            )
+
+
 def _check_scene(scene):
     if not isinstance(scene, Scene):
         raise TypeError(
@@ -286,10 +312,14 @@ def _classes_of(estimator):
     return estimator.classes_
 
 
-def _check_not_input(paths, scene):
-    sources = {Path(source).resolve() for source in scene.paths}
-    for path in paths:
-        if path.resolve() in sources:
+def _check_outcome(layers, path, scene, quicklook):
+    """Refuse names of files that two layers share, or that are those of inputs."""
+    names, paths = [layer.name for layer in layers], [layer.path(path) for layer in layers]
+    if len(set(paths)) < len(paths):
+        raise ValueError(f"Each layer must have a file of its own; got {names}. Rename a source.")
+    inputs = {Path(source).resolve() for source in (*scene.files(), *scene.paths)}
+    for result in (*paths, beside(path, ".report.json"), *([beside(path, ".png")] if quicklook else [])):
+        if result.resolve() in inputs:
             raise ValueError(
-                f"The map must not replace a source of its scene; got {path}. Choose another name."
+                f"The map must not replace a source of its scene; got {result}. Choose another name."
             )

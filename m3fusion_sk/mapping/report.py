@@ -1,6 +1,7 @@
 """What is told about a run: while it goes on, when it is stopped, and when it is done."""
 
 import hashlib
+import json
 import platform
 import shlex
 import sys
@@ -14,8 +15,18 @@ import sklearn
 from tqdm.auto import tqdm
 
 from .._version import __version__
+from .layers import CLASS
 
-__all__ = ["Progress", "make_report"]
+__all__ = [
+    "Progress",
+    "is_as_written",
+    "is_of_map",
+    "make_report",
+    "read_report",
+    "remove_stale",
+    "told_how_to_resume",
+    "told_of",
+]
 
 
 class Progress:
@@ -101,9 +112,7 @@ def make_report(key, job, store, progress, outputs):
             "height": grid.height,
             "width": grid.width,
         },
-        "outputs": {
-            name: {"file": final.name, "sha256": _sha256(path)} for name, (path, final) in outputs.items()
-        },
+        "outputs": {name: told_of(path, final) for name, (path, final) in outputs.items()},
         "classes": [
             {"code": int(code), "name": name, "pixels": int(n)}
             for code, name, n in zip(legend.codes, legend.names, classes, strict=True)
@@ -122,3 +131,51 @@ def make_report(key, job, store, progress, outputs):
 def _sha256(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_report(path):
+    """What the report of a map holds; nothing if there is none, or it is something else."""
+    try:
+        report = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) and {"run_key", "outputs"} <= report.keys() else {}
+
+
+def is_of_map(report, path):
+    """Whether a report is that of the map of this name."""
+    return bool(report) and report["outputs"][CLASS]["file"] == path.name
+
+
+def told_of(path, final):
+    """What a report tells of a file: its final name and its content."""
+    return {"file": final.name, "sha256": _sha256(path)}
+
+
+def is_as_written(finals, report):
+    """Whether files, by layer, have the content that the report of their run tells."""
+    told = report.get("outputs", {})
+    return bool(told) and all(told.get(name) == told_of(path, path) for name, path in finals.items())
+
+
+def remove_stale(old, new, path):
+    """Remove what belongs to the map that was replaced, and not to the new one.
+
+    Parameters
+    ----------
+    old, new : dict
+        Reports of both maps; the old one may be none.
+    path : pathlib.Path
+        The map's.
+    """
+    if not is_of_map(old, path):
+        return
+    kept = {told["file"] for told in _files_of(new)}
+    for told in _files_of(old):
+        other = path.with_name(told["file"])
+        if told["file"] not in kept and other.is_file() and told_of(other, other) == told:
+            other.unlink()
+
+
+def _files_of(report):
+    return [*report["outputs"].values(), *filter(None, [report.get("quicklook")])]

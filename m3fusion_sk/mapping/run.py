@@ -5,6 +5,8 @@ import json
 import os
 import socket
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
@@ -13,7 +15,16 @@ from .assembly import Mosaic, assemble, key_of, publish
 from .errors import MapBusy, MapNotWritten, RunMismatch
 from .files import stamps
 from .quicklook import write_quicklook
-from .report import Progress, make_report, told_how_to_resume
+from .report import (
+    Progress,
+    is_as_written,
+    is_of_map,
+    make_report,
+    read_report,
+    remove_stale,
+    told_how_to_resume,
+    told_of,
+)
 from .store import ChunkStore, remove_leftovers
 from .workers import on_cluster, one_by_one, with_processes
 
@@ -38,6 +49,10 @@ def locked(path):
         raise MapBusy(
             f"Another run is writing {path} ({_owner(name)}). Wait for it, or choose another name."
         ) from None
+    except PermissionError as error:
+        raise PermissionError(
+            f"The map's folder must be one that can be written to; {path.parent} is not. Choose another."
+        ) from error
     try:
         with suppress(OSError):  # a full disk is met later, where it matters
             name.write_text(f"process {os.getpid()} on {socket.gethostname()}")
@@ -64,37 +79,58 @@ class Run:
     path : pathlib.Path
         The map.
     overwrite : bool
+    before : dict
+        Stamps of the scene's files, from before the key was made.
     """
 
-    def __init__(self, job, key, path, overwrite):
+    def __init__(self, job, key, path, overwrite, before):
         self.job, self.key, self.path, self.overwrite = job, key, path, overwrite
+        self.before = before
         self.folder = path.with_name(path.name + ".run")
 
-    def is_finished(self):
-        """Whether the map is there, with all its layers, by a run with the same key."""
-        paths = [layer.path(self.path) for layer in self.job.layers]
-        finished = all(path.is_file() and key_of(path) == self.key.digest for path in paths)
-        if finished:
-            remove_leftovers(self.folder, self.key)
-        return finished
+    @property
+    def report(self):
+        """Where the run's report is; its quick-look is beside it."""
+        return beside(self.path, ".report.json")
 
-    def check_free(self):
+    def is_finished(self):
+        """Whether the map is there, with all its layers, by a run with the same key, as it was written."""
+        finals = {layer.name: layer.path(self.path) for layer in self.job.layers}
+        finished = all(path.is_file() and key_of(path) == self.key.digest for path in finals.values())
+        if not finished or not is_as_written(finals, read_report(self.report)):
+            return False
+        remove_leftovers(self.folder, self.key)
+        return True
+
+    def check_free(self, quicklook):
         """Refuse to replace what was not asked to be replaced."""
-        there = [path for path in (layer.path(self.path) for layer in self.job.layers) if path.exists()]
-        folders = [path for path in there if path.is_dir()]
-        if folders:
-            raise IsADirectoryError(f"The map must be a file; {folders[0]} is a folder. Choose another name.")
-        unfinished = [path for path in there if key_of(path) != self.key.digest]
-        if unfinished and not self.overwrite:
-            reason = (
-                "by another model, or of other parameters or inputs"
-                if key_of(unfinished[0])
-                else "not by a run"
-            )
-            raise RunMismatch(
-                f"The map {unfinished[0]} exists already ({reason}). Choose another name, or pass "
-                "overwrite=True to replace it."
-            )
+        layers = [layer.path(self.path) for layer in self.job.layers]
+        beside_it = [self.report, *([beside(self.path, ".png")] if quicklook else [])]
+        for path in (*layers, *beside_it):
+            if path.is_dir():
+                raise IsADirectoryError(f"The map needs the name of the folder {path}. Choose another name.")
+        if self.overwrite:
+            return
+        there = {
+            layer.name: path for layer, path in zip(self.job.layers, layers, strict=True) if path.exists()
+        }
+        report = read_report(self.report)
+        for path in there.values():
+            key = key_of(path)
+            if key != self.key.digest:
+                how = "by another model, or of other parameters or inputs" if key else "not by a run"
+                raise self._taken(path, how)
+        if self.path.exists() and not is_as_written(there, report):
+            raise self._taken(self.path, "but its report is lost, or it is no longer as it was written")
+        if not is_of_map(report, self.path):
+            for path in filter(Path.exists, beside_it):
+                raise self._taken(path, "not by a run")
+
+    def _taken(self, path, reason):
+        return RunMismatch(
+            f"The map {path} exists already ({reason}). Choose another name, or pass overwrite=True to "
+            "replace it."
+        )
 
     def go(self, n_jobs, client, verbose, quicklook):
         """Work on the chunks that are left, and put them together."""
@@ -102,9 +138,8 @@ class Run:
             store = ChunkStore.open(self.folder, self.key, self.overwrite)
             windows = self.job.windows
             with told_how_to_resume(self.folder, len(windows), store):
-                before = stamps(self.job.scene.files())
                 progress = self._work(store, windows, n_jobs, client, verbose)
-                self._check_inputs(before, store)
+                self._check_inputs(store)
                 self._complete(store, progress, quicklook)
 
     def _work(self, store, windows, n_jobs, client, verbose):
@@ -113,6 +148,7 @@ class Run:
         progress = Progress(sum(sizes), sum(sizes) - sum(sizes[chunk] for chunk in todo), bool(verbose))
         try:
             for record in self._records(todo, n_jobs, client):
+                self._check_inputs(store)  # before the chunk counts
                 store.record(record)
                 progress.update(record["pixels"])
         finally:
@@ -128,9 +164,10 @@ class Run:
             return with_processes(self.job, self.folder, todo, n_jobs)
         return one_by_one(self.job, self.folder, todo)
 
-    def _check_inputs(self, before, store):
-        after = stamps(self.job.scene.files())
-        changed = [path for path in before if after.get(path) != before[path]]
+    def _check_inputs(self, store):
+        """Refuse to go on where a file is no longer the one that the key was made of."""
+        after = stamps(self.before)
+        changed = [path for path, stamp in self.before.items() if after[path] != stamp]
         if changed:
             store.remove()
             raise MapNotWritten(
@@ -140,21 +177,40 @@ class Run:
 
     def _complete(self, store, progress, quicklook):
         """All files are finished before the first gets its name; the map itself is the last."""
-        outputs = {}
+        old, outputs = read_report(self.report), {}
         for layer in self.job.layers:
             mosaic = Mosaic(store, layer, self.job.scene.grid, self.job.chunk_size)
             final = layer.path(self.path)
             outputs[layer.name] = assemble(mosaic, self.job.legend, self.key, final), final
-        report = make_report(self.key, self.job, store, progress, outputs)
+        told = make_report(self.key, self.job, store, progress, outputs)
         (finished, _), *others = outputs.values()
         if quicklook:
-            publish(write_quicklook(finished, self.folder / "quicklook.png"), beside(self.path, ".png"))
+            drawn = write_quicklook(finished, self.folder / "quicklook.png"), beside(self.path, ".png")
+            told["quicklook"] = told_of(*drawn)
+            others.append(drawn)
+        self._write_report(told, self.folder)
         for each in others:
             publish(*each)
-        with whole_file(beside(self.path, ".report.json")) as file:
-            file.write(json.dumps(report, indent=1).encode())
         publish(finished, self.path)
+        remove_stale(old, told, self.path)
         store.remove()
+
+    def _write_report(self, told, folder):
+        report = folder / "report.json"
+        with whole_file(report) as file:
+            file.write(json.dumps(told, indent=1).encode())
+        publish(report, self.report)
+
+    def draw(self):
+        """The quick-look of a finished map, unless there is a picture."""
+        picture = beside(self.path, ".png")
+        if picture.exists():
+            return
+        with _as_not_written(self.path, self.folder), TemporaryDirectory(dir=self.path.parent) as folder:
+            drawn = write_quicklook(self.path, Path(folder, "quicklook.png"))
+            told = {**read_report(self.report), "quicklook": told_of(drawn, picture)}
+            publish(drawn, picture)
+            self._write_report(told, Path(folder))
 
 
 @contextmanager

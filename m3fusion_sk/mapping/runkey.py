@@ -5,6 +5,7 @@ import json
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import CodeType, FunctionType
 
 import numpy as np
 from joblib.hashing import Hasher
@@ -65,7 +66,8 @@ def hash_estimator(estimator):
     """Hash of a fitted estimator's content: parameters and everything learned.
 
     The same in every process for the same content. An object with a method ``content_hash``, which returns
-    text, speaks for itself, also within a pipeline; all others are hashed by their pickled state.
+    text, speaks for itself, also within a pipeline. Functions count by their code, not by what they call; all
+    else is hashed by its pickled state.
 
     Raises
     ------
@@ -93,6 +95,8 @@ class _ContentHasher(Hasher):
             obj = ("tensor", str(obj.dtype), _values(obj.detach().cpu().double().numpy()))
         elif isinstance(obj, np.ndarray) and not obj.dtype.hasobject:
             obj = _values(obj)
+        elif isinstance(obj, FunctionType):
+            obj = ("function", obj.__module__, obj.__qualname__, *_code(obj))
         elif isinstance(obj, np.dtype):
             obj = ("dtype", obj.str, obj.names)
         elif isinstance(obj, dict) and kind is not dict:  # its attributes need not survive pickling
@@ -106,9 +110,28 @@ def _is_fitted(obj):
         check_is_fitted(obj)
     except NotFittedError:
         return False
-    except TypeError:  # it has no fit: whatever it is, it can be used as it is
+    except (TypeError, AttributeError):  # it is none of scikit-learn's: it can be used as it is
         pass
     return True
+
+
+def _code(function):
+    """What a function does, as far as it is its own: not what it calls."""
+    code, cells = function.__code__, function.__closure__ or ()
+    held = [cell.cell_contents for cell in cells]
+    return _instructions(code), function.__defaults__, function.__kwdefaults__, held
+
+
+def _instructions(code):
+    return code.co_code, _constant(code.co_consts), code.co_names, code.co_varnames
+
+
+def _constant(value):
+    if isinstance(value, CodeType):
+        return _instructions(value)
+    if isinstance(value, tuple):
+        return [_constant(part) for part in value]
+    return set(value) if isinstance(value, frozenset) else value  # of which the hasher orders the former
 
 
 def _values(array):

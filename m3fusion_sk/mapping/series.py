@@ -1,6 +1,7 @@
 """Reading time series, their masks and their gaps."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,14 +23,16 @@ class SeriesReader:
         _check_choice(name, "order", raster.order, ("date", "band"))
         _check_choice(name, "fill", raster.fill, ("linear", None))
         files, self.per_date, dates, mask = arrange(name, raster)
-        _check_order(name, raster, self.per_date)
         stack = Stack.open(name, files, nodata=raster.nodata)
+        _check_order(name, raster, self.per_date, stack)
         self.grid = stack.grid
         self.mask = None if mask is None else _Mask(name, mask, raster.valid, self.grid)
         self.by_band = raster.order == "band"
         self.fill = raster.fill
         self.dates = _dates(name, dates, stack)
         self.spec = _infer_spec(name, raster.n_bands, self, stack)
+        if self.by_band:
+            stack = replace(stack, order=np.arange(stack.n_bands).reshape(self.spec.shape[::-1]).T.ravel())
         self.stack = stack.scaled_by(name, raster.scale, raster.offset, self.spec.shape)
         self.days = None
         if self.dates is not None:
@@ -59,7 +62,7 @@ class SeriesReader:
 
     def read_pixels(self, rows, cols):
         """The same for pixels of the series' own grid."""
-        values = self._by_date(self.stack.pixels(rows, cols))
+        values = self.stack.pixels(rows, cols).reshape(-1, *self.spec.shape)
         missing = self._missing(values, rows, cols) if self.has_gaps else None
         values = self._scaled(values)
         if missing is None:
@@ -68,12 +71,6 @@ class SeriesReader:
         values = self._fill(values, missing) if missing.any() else values.astype(self.dtype, copy=False)
         values[~valid] = self.filler
         return values, valid
-
-    def _by_date(self, values):
-        n_dates, n_bands = self.spec.shape
-        if not self.by_band:
-            return values.reshape(-1, n_dates, n_bands)
-        return np.ascontiguousarray(values.reshape(-1, n_bands, n_dates).transpose(0, 2, 1))
 
     def _scaled(self, values):
         """With scale and offset, which are given date by date."""
@@ -130,11 +127,12 @@ def _check_choice(name, parameter, value, choices):
         )
 
 
-def _check_order(name, raster, per_date):
-    if raster.order == "band" and per_date is not None:
+def _check_order(name, raster, per_date, stack):
+    known = per_date is not None or stack.files[0].dates is not None
+    if raster.order == "band" and known:
         raise ValueError(
-            f"order of source {name!r} must be 'date' where each date has its own file; got 'band', which is "
-            "about the bands of one stack. Leave it out."
+            f"order of source {name!r} must be 'date' where each date has its own file, or an array has a "
+            "dimension of dates; got 'band', which is about the bands of one stack. Leave it out."
         )
 
 

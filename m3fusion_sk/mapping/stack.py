@@ -1,7 +1,7 @@
 """Bands of one source: of one raster, or of several on the same grid."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 
 import numpy as np
@@ -27,11 +27,14 @@ class Stack:
         In order, all on one grid.
     scale, offset : array of float32 of shape (n_bands,), or None
         Values are ``raw * scale + offset``; None leaves them as they are.
+    order : array of int of shape (n_bands,), or None
+        Which band of the files each band is; None for their own order.
     """
 
     files: tuple
     scale: np.ndarray | None = None
     offset: np.ndarray | None = None
+    order: np.ndarray | None = None
 
     @classmethod
     def open(cls, name, paths, bands=None, nodata=None):
@@ -56,11 +59,17 @@ class Stack:
         if scale is None and offset is None:
             return self
         if isinstance(scale, str) and scale == DECLARED and offset is None:
-            scales, offsets = (sum((file.declared[i] for file in self.files), ()) for i in (0, 1))
-            return Stack(self.files, np.array(scales, np.float32), np.array(offsets, np.float32))
+            declared = (self._of_bands([file.declared[i] for file in self.files]) for i in (0, 1))
+            scale, offset = (np.array(values, np.float32) for values in declared)
+            return replace(self, scale=scale, offset=offset)
         given = {"scale": 1 if scale is None else scale, "offset": 0 if offset is None else offset}
         shape = (self.n_bands,) if shape is None else shape
-        return Stack(self.files, *(_as_factor(name, what, value, shape) for what, value in given.items()))
+        return replace(self, **{what: _as_factor(name, what, value, shape) for what, value in given.items()})
+
+    def _of_bands(self, parts):
+        """What the files have for each of their bands, in the order of the bands here."""
+        values = sum(parts, ())
+        return values if self.order is None else tuple(values[band] for band in self.order)
 
     @property
     def paths(self):
@@ -84,7 +93,7 @@ class Stack:
     @property
     def nodata(self):
         """For each band, the value that means no data."""
-        return sum((file.nodata for file in self.files), ())
+        return self._of_bands([file.nodata for file in self.files])
 
     @property
     def n_bands(self):
@@ -108,6 +117,10 @@ class Stack:
 
     def read(self, rows, cols):
         """Raw values of the half-open ranges of rows and columns, as (n_bands, height, width)."""
+        values = self._read(rows, cols)
+        return values if self.order is None else values[self.order]
+
+    def _read(self, rows, cols):
         if len(self.files) == 1:
             return self.files[0].read(rows, cols)
         values = np.empty((self.n_bands, rows[1] - rows[0], cols[1] - cols[0]), self.raw_dtype)

@@ -46,6 +46,11 @@ class ChunkStore:
         if folder.exists() and not _is_of(folder, key):
             if not overwrite:
                 raise _mismatch(folder, key)
+            if not _is_of_any(folder):
+                raise FileExistsError(
+                    f"{folder} must be free for the run; it holds files that are no run's. Move them, or "
+                    "choose another name."
+                )
             shutil.rmtree(folder)
         store = cls(folder, key)
         store.chunks.mkdir(parents=True, exist_ok=True)
@@ -73,8 +78,8 @@ class ChunkStore:
         self.n_added += 1
         self.records[record["chunk"]] = record
 
-    def load(self, chunk):
-        """Arrays of a finished chunk, by layer.
+    def load(self, chunk, layer):
+        """The array of a layer of a finished chunk; None if it has no data.
 
         Raises
         ------
@@ -88,7 +93,7 @@ class ChunkStore:
                 "same call again: the chunk will be computed again."
             )
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return dict(arrays)
+            return arrays.get(layer)
 
     def _content(self, record):
         """What the file of a record holds; None if it is not as it was written."""
@@ -137,16 +142,20 @@ def _read_run(folder):
         return {}
 
 
+def _is_of_any(folder):
+    return (folder / _RUN).exists() or (folder / _JOURNAL).exists()
+
+
 def _is_of(folder, key):
     """Whether the folder is of the run with this key, or of one that was stopped before it began."""
-    if not (folder / _RUN).exists() and not (folder / _JOURNAL).exists():
-        return True
+    if not _is_of_any(folder):
+        return all(path.name in (_CHUNKS, f"{_RUN}.partial") for path in folder.rglob("*"))
     return _read_run(folder) == {"key": key.digest, "parts": key.parts}
 
 
 def _mismatch(folder, key):
     parts = _read_run(folder).get("parts")
-    reason = f"differing in {key.differences(parts)}" if parts else "and its run.json is damaged"
+    reason = f"differing in {key.differences(parts)}" if parts else "and its run.json is lost or damaged"
     return RunMismatch(
         f"{folder} holds chunks of another run, {reason}. Go on with what that run used, write to another "
         "name, or pass overwrite=True to drop those chunks."

@@ -23,6 +23,7 @@ __all__ = ["on_cluster", "one_by_one", "with_processes"]
 _AHEAD = 2  # chunks that are read while one is predicted
 _IN_FLIGHT = 2  # chunks for each worker: one at work and one waiting
 _ATTEMPTS = 3  # at a chunk that workers die on
+_PATIENCE = 120  # seconds until a cluster has its first worker
 
 
 def one_by_one(job, folder, todo):
@@ -86,6 +87,7 @@ def on_cluster(job, folder, todo, client):
         flying[future.key] = future
         return future
 
+    _wait_for_workers(client)
     n_workers = max(1, sum(client.nthreads().values()))
     futures = as_completed([submit() for _ in range(min(len(queue), _IN_FLIGHT * n_workers))])
     try:
@@ -102,6 +104,16 @@ def on_cluster(job, folder, todo, client):
         ) from error
     finally:
         client.cancel(list(flying.values()))
+
+
+def _wait_for_workers(client):
+    try:
+        client.wait_for_workers(1, timeout=_PATIENCE)
+    except TimeoutError as error:
+        raise MapNotWritten(
+            f"The cluster must have a worker; none came within {_PATIENCE} seconds. Start workers and run "
+            "the same call again."
+        ) from error
 
 
 def send(job, folder):
