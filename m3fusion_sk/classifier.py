@@ -62,10 +62,9 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     normalize : {"standard", "minmax", None}, default="standard"
         Scaling of each source per band, from the training samples.
     missing : {"error", "fill", "mask"}, default="error"
-        What becomes of dates of a series that a sample lacks (NaN). "fill" fills them linearly in time, at
-        equal steps; "mask" leaves them out: the attention gives them a weight of exactly 0, the recurrence
-        carries its state over. With "mask" a date that has NaN in any band counts as missing; "fill" fills
-        only that band.
+        What becomes of dates of a series that a sample lacks (NaN). "fill" fills each band linearly in time,
+        at equal steps; "mask" leaves dates with NaN in any band out: the attention gives them a weight of
+        exactly 0, the recurrence carries its state over.
     missing_sources : {"error", "drop"}, default="error"
         What becomes of samples that lack a whole source (all NaN, or after `fit` a source that X does not
         have at all). "drop" predicts from the other sources.

@@ -136,7 +136,7 @@ def test_few_chunks_are_in_the_hands_of_the_cluster(scene, client, tmp_path):
     (tmp_path / "chunks").mkdir()
 
     class Watching:
-        nthreads, cancel = client.nthreads, client.cancel
+        nthreads, cancel, wait_for_workers = client.nthreads, client.cancel, client.wait_for_workers
 
         def submit(self, *arguments, **options):
             submitted.append(arguments[-1])

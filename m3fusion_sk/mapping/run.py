@@ -165,9 +165,12 @@ class Run:
         return one_by_one(self.job, self.folder, todo)
 
     def _check_inputs(self, store):
-        """Refuse to go on where a file is no longer the one that the key was made of."""
+        """Refuse to go on where a file is no longer the one that the key was made of.
+
+        One that is gone says nothing about the chunks: whoever reads it next will fail.
+        """
         after = stamps(self.before)
-        changed = [path for path, stamp in self.before.items() if after[path] != stamp]
+        changed = [path for path, stamp in self.before.items() if after[path] not in (None, stamp)]
         if changed:
             store.remove()
             raise MapNotWritten(
