@@ -73,6 +73,8 @@ def pipeline_of(name, seed, n_trees=TREES):
 def inner_folds(y, groups, seed):
     """Folds by object, as many as there are objects where these are few, with two classes to train on."""
     n_folds = min(INNER_FOLDS, len(np.unique(groups)))
+    if n_folds < 2:
+        return []
     folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
     return [
         (train, test)

@@ -28,6 +28,10 @@ class AreaEstimates:
         Overall accuracy: ``accuracy``, ``se``, ``low``, ``high``.
     proportions : pandas.DataFrame
         Estimated share of the area by mapped (rows) and reference class (columns).
+    level : float
+        Of the confidence intervals.
+    unit : str or None
+        Of the areas, where a `ReferenceSample` told it: "m2", say.
 
     Examples
     --------
@@ -45,6 +49,8 @@ class AreaEstimates:
     accuracy: pd.DataFrame
     overall: pd.Series
     proportions: pd.DataFrame
+    level: float = 0.95
+    unit: str | None = None
 
     def __str__(self):
         with pd.option_context("display.float_format", "{:.4g}".format, "display.width", 1000):
@@ -124,11 +130,12 @@ def estimate_areas(reference, mapped, map_areas, *, level=0.95):
     _check_areas_known(mapped, areas)
     counts = count_pairs(classes.get_indexer(mapped), classes.get_indexer(reference), *[len(classes)] * 2)
     _check_strata(counts, areas)
-    z = norm.ppf((1 + _checked_level(level)) / 2)
-    return _estimates(counts, areas.to_numpy(), classes, z)
+    unit = getattr(map_areas, "attrs", {}).get("unit")
+    return _estimates(counts, areas.to_numpy(), classes, _checked_level(level), unit)
 
 
-def _estimates(counts, areas, classes, z):
+def _estimates(counts, areas, classes, level, unit):
+    z = norm.ppf((1 + level) / 2)
     total, weight = areas.sum(), areas / areas.sum()
     sampled = np.maximum(counts.sum(axis=1), 2)  # rows without area have no samples, and weight 0
     share = counts / sampled[:, None]  # of each mapped class that is truly of class j
@@ -142,6 +149,8 @@ def _estimates(counts, areas, classes, z):
         pd.DataFrame({**_users(share, sampled, areas, z), **_producers(p, spread, z)}, index=columns),
         pd.Series(overall, name="overall").rename(lambda name: name.removeprefix("accuracy_")),
         pd.DataFrame(p, index=classes.rename("mapped"), columns=classes.rename("reference")),
+        level,
+        unit,
     )
 
 

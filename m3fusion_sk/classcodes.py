@@ -7,6 +7,7 @@ import numpy as np
 
 __all__ = ["ArrayCodes", "FileCodes", "open_codes"]
 
+WEB_MERCATOR, EARTH_RADIUS = 3857, 6_378_137.0  # EPSG code of metres that shrink towards the poles; metres
 _ROWS_AT_ONCE = 512
 
 
@@ -21,6 +22,18 @@ def open_codes(class_map):
     {1: 2, 2: 2}
     """
     return FileCodes(class_map) if isinstance(class_map, str | PathLike) else ArrayCodes(class_map)
+
+
+def _stretch(file):
+    """How many times as large the largest pixels of a raster are on the ground as its smallest."""
+    _, bottom, _, top = file.bounds
+    if file.crs and file.crs.is_geographic:
+        sides = np.cos(np.radians([bottom, top]))
+    elif file.crs and file.crs.to_epsg() == WEB_MERCATOR:
+        sides = 1 / np.cosh(np.array([bottom, top]) / EARTH_RADIUS) ** 2
+    else:
+        return 1.0
+    return float(max(sides) / max(min(sides), 1e-9))
 
 
 class _Codes:
@@ -50,7 +63,7 @@ class ArrayCodes(_Codes):
     """Class codes in memory, and the little that is known about them."""
 
     names = {}
-    transform, crs, unit, pixel_area = None, None, "pixel", 1.0
+    transform, crs, unit, pixel_area, stretch = None, None, "pixel", 1.0, 1.0
 
     def __init__(self, codes):
         codes = np.ma.filled(codes, 0) if isinstance(codes, np.ma.MaskedArray) else np.asarray(codes)
@@ -86,8 +99,8 @@ class FileCodes(_Codes):
             self.names = {int(code): name for code, name in names.items()}
             self.transform, self.shape = file.transform, file.shape
             self.crs = file.crs.to_wkt() if file.crs else None
-            self.unit, self.pixel_area = "pixel", 1.0
-            if file.crs and file.crs.is_projected:
+            self.unit, self.pixel_area, self.stretch = "pixel", 1.0, _stretch(file)
+            if file.crs and file.crs.is_projected and file.crs.to_epsg() != WEB_MERCATOR:
                 unit = file.crs.linear_units
                 self.unit = "m2" if unit in ("metre", "meter") else f"{unit}2"
                 self.pixel_area = abs(file.transform.determinant)

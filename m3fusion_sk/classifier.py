@@ -46,8 +46,8 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         The same for patches, averaged over squares to at most 512 values before.
     linear_vote : float, default=0.3
         Share of a linear discriminant in the probabilities; 0 for none. It sees the scaled values of all
-        sources (patches as for `patch_path`; none of a source with more than 2,048 values), and takes no
-        part in training the network, in its losses or in early stopping.
+        sources (patches as for `patch_path`; no source of more than 2,048 values, nor of 4,096 together), and
+        takes no part in training the network, in its losses or in early stopping.
     stem : {"auto", "7x7", "3x3"}, default="auto"
         First convolution. "auto" takes 7x7 for patches of 20 pixels a side and more, 3x3 for smaller ones.
     feature_norm : bool, default=True

@@ -76,7 +76,8 @@ def source_contributions(estimator, X, *, background=None, n_draws=16, random_st
         Samples to explain: hundreds rather than millions, since each takes ``2 ** n_sources * n_draws``
         predictions. A source that a sample lacks (NaN) stays so, and contributes 0 to its decision.
     background : MultiSource or dict of str to array, optional
-        Samples that stand for the unknown; X by default. Values of a source come from samples that have it.
+        Samples that stand for the unknown; the other samples of X by default. Values of a source come from
+        samples that have it.
     n_draws : int, default=16
         Draws from the background for each sample.
     random_state : int, RandomState or None, default=None
@@ -116,13 +117,18 @@ def source_contributions(estimator, X, *, background=None, n_draws=16, random_st
     {'ts': 1.0, 'terrain': 0.0}
     """
     X = as_multisource(X)
-    background = X if background is None else as_multisource(background)
+    own = background is None
+    background = X if own else as_multisource(background)
     _check(X, background, n_draws)
+    if own and len(X) < 2:
+        raise ValueError("background must be given to explain a single sample; got None.")
     names = X.names
     proba = estimator.predict_proba(X)
     codes = np.argmax(proba, axis=1)
     rng = check_random_state(random_state)
-    draws = rng.randint(len(background), size=(n_draws, len(X)))
+    draws = rng.randint(len(background) - own, size=(n_draws, len(X)))
+    if own:
+        draws = (draws + 1 + np.arange(len(X))) % len(X)  # never the sample itself
     unknown = {name: _Unknown(name, X, background, draws, rng) for name in names}
     values = {frozenset(names): proba[np.arange(len(X)), codes].astype(float)}
     for known in _subsets(names):

@@ -31,7 +31,7 @@ class ScoreDraws:
         return ScoreDraws(self.summary - other.summary, self.f1 - other.f1)
 
 
-def draw_scores(y_true, predictions, groups, *, n_draws=200, random_state=0):
+def draw_scores(y_true, predictions, groups, *, labels=None, n_draws=200, random_state=0):
     """Scores of test objects drawn with replacement, for their standard errors and those of differences.
 
     Pixels of an object are alike, so that deviations over single pixels would be far too small: whole
@@ -45,6 +45,9 @@ def draw_scores(y_true, predictions, groups, *, n_draws=200, random_state=0):
         Predicted classes by name of the model. All models are scored on the same draws.
     groups : array of shape (n_samples,)
         Object of each sample.
+    labels : sequence, optional
+        All classes, in the order by which ties in the vote of an object are settled; by default those that
+        occur, sorted.
     n_draws : int, default=200
         Number of draws.
     random_state : int, RandomState or None, default=0
@@ -53,7 +56,8 @@ def draw_scores(y_true, predictions, groups, *, n_draws=200, random_state=0):
     Returns
     -------
     dict of str to ScoreDraws
-        Their ``std()`` are standard errors; those of ``draws["a"] - draws["b"]`` are paired.
+        Their ``std()`` are standard errors; those of ``draws["a"] - draws["b"]`` are paired. All NaN with a
+        single object, which tells nothing about others.
 
     Raises
     ------
@@ -83,12 +87,13 @@ def draw_scores(y_true, predictions, groups, *, n_draws=200, random_state=0):
     """
     true = check_labels("y_true", y_true)
     objects = pd.factorize(check_labels("groups", groups))[0]
-    predictions = {name: check_labels(name, values) for name, values in predictions.items()}
+    predictions = {str(name): check_labels(name, values) for name, values in predictions.items()}
     check_same_length(y_true=true, groups=objects, **predictions)
-    classes = pd.Index(true)
-    for values in predictions.values():
-        classes = classes.union(pd.Index(values))
-    classes = classes.unique().sort_values()
+    occurring = pd.Index(np.concatenate([true, *predictions.values()])).unique()
+    classes = occurring.sort_values() if labels is None else pd.Index(list(labels))
+    if not occurring.isin(classes).all():
+        lacking = occurring.difference(classes).tolist()
+        raise ValueError(f"labels must hold all classes that occur; {lacking} are lacking.")
     n_objects = objects.max() + 1
     rng = check_random_state(random_state)
     times = rng.multinomial(n_objects, np.full(n_objects, 1 / n_objects), size=n_draws)
@@ -107,7 +112,10 @@ def _drawn(true, predicted, objects, times, classes):
         summary, f1 = scores_of_counts(counts)
         summaries.append({**summary, "object_accuracy": float(hits @ weights / weights.sum())})
         f1s.append(f1)
-    return ScoreDraws(pd.DataFrame(summaries), pd.DataFrame(f1s, columns=classes))
+    drawn = ScoreDraws(pd.DataFrame(summaries), pd.DataFrame(f1s, columns=classes))
+    if times.shape[1] > 1:
+        return drawn
+    return ScoreDraws(drawn.summary * np.nan, drawn.f1 * np.nan)
 
 
 def _right_objects(true, predicted, objects, n_classes):

@@ -128,7 +128,7 @@ class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classifier
         """Write the fitted classifier to one file of JSON and safetensors.
 
         ``random_state``, ``device``, ``verbose`` and ``callbacks`` belong to the session and are not saved;
-        nor is the state of the optimizer, with which `partial_fit` goes on.
+        nor is what `partial_fit` goes on with: the optimizer's state, and what the linear vote counted.
 
         Parameters
         ----------

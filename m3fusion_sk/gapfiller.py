@@ -1,11 +1,13 @@
 """The step that fills gaps of time series before a classifier."""
 
+from functools import partial
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .dates import as_days
 from .gaps import VALUES_AT_ONCE, fill_block
-from .rows import row_blocks
+from .rows import map_rows, row_blocks
 from .transformer import SourceTransformer, as_given, check_chosen, joined
 
 __all__ = ["GapFiller"]
@@ -163,24 +165,25 @@ def _band_means(X, name):
 
 
 def _filled(X, name, means, days):
-    """The series without gaps, or None where it has none."""
-    dtype = np.dtype(X.values_of(name).dtype)
-    if dtype.kind != "f":
+    """The series without gaps, as they are read where they are not in memory; None where it has none."""
+    spec, dtype = X.specs[name], np.dtype(X.values_of(name).dtype)
+    blocks = row_blocks(len(X), spec.size)
+    if dtype.kind != "f" or not any(np.isnan(X.gather(name, rows)).any() for rows in blocks):
         return None
-    out, means = None, means.reshape(X.specs[name].band_shape)
-    for rows in row_blocks(len(X), X.specs[name].size, VALUES_AT_ONCE):
-        missing = np.isnan(X.gather(name, rows))
-        if missing.any():
-            out = np.array(X.gather(name), order="C") if out is None else out
-            _fill_rows(out[rows], missing, means, days)
-    return out
+    fill = partial(_fill_rows, means=means.reshape(spec.band_shape), days=days)
+    return map_rows(X.rows_of(name), fill, spec.shape, dtype)
 
 
-def _fill_rows(values, missing, means, days):
-    """Fill a block of a series in place."""
-    pixels = (len(values), values.shape[1], -1)  # bands, or bands of the pixels of patches
-    filled = np.asarray(values, np.result_type(values, np.float32))  # half precision is too coarse
-    if fill_block(filled.reshape(pixels), missing.reshape(pixels), days):
-        np.copyto(filled, means, where=np.isnan(filled), casting="same_kind")
-    if filled is not values:
-        values[:] = filled
+def _fill_rows(values, means, days):
+    """Rows of a series without gaps, a copy."""
+    filled = np.array(values, np.result_type(values, np.float32), order="C")  # half precision is too coarse
+    for rows in row_blocks(len(filled), filled[:1].size, VALUES_AT_ONCE):
+        _fill_pixels(filled[rows], means, days)
+    return filled.astype(values.dtype, copy=False)
+
+
+def _fill_pixels(values, means, days):
+    """Fill a block in place; bands, or bands of the pixels of patches, have gaps of their own."""
+    missing, pixels = np.isnan(values), (len(values), values.shape[1], -1)
+    if missing.any() and fill_block(values.reshape(pixels), missing.reshape(pixels), days):
+        np.copyto(values, means, where=np.isnan(values), casting="same_kind")

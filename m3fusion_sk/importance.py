@@ -117,9 +117,14 @@ def grouped_importance(
         for rows in of_block
     )
     falls = score - np.reshape(scores, (len(blocks), n_repeats))
-    table = pd.DataFrame({"importance": falls.mean(axis=1), "std": falls.std(axis=1)}, index=names)
+    table = pd.DataFrame({"importance": falls.mean(axis=1), "std": _deviation(falls)}, index=names)
     table.attrs["score"] = float(score)
     return table
+
+
+def _deviation(falls):
+    """Over the repeats (blocks, repeats); NaN for a single one."""
+    return falls.std(axis=1, ddof=1) if falls.shape[1] > 1 else np.full(len(falls), np.nan)
 
 
 def _score(scorer, estimator, X, y, block, rows):

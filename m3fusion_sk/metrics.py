@@ -10,7 +10,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from .targets import check_weights
+from .targets import as_labels, check_weights
 
 __all__ = ["LandCoverScores", "land_cover_scores"]
 
@@ -125,14 +125,16 @@ def land_cover_scores(y_true, y_pred, *, labels=None, groups=None, sample_weight
 
 
 def _summary(true, predicted, weights):
+    if weights is not None:  # a class without any weight is none
+        counts = weights > 0
+        true, predicted, weights = true[counts], predicted[counts], weights[counts]
     f1 = {
         f"f1_{average}": precision_recall_fscore_support(
             true, predicted, average=average, sample_weight=weights, zero_division=0
         )[2]
         for average in ("weighted", "macro")
     }
-    counts = slice(None) if weights is None else weights > 0
-    several = len(np.union1d(true[counts], predicted[counts])) > 1
+    several = len(np.union1d(true, predicted)) > 1
     return {
         "accuracy": accuracy_score(true, predicted, sample_weight=weights),
         **{name: float(value) for name, value in f1.items()},
@@ -166,7 +168,7 @@ def count_pairs(rows, columns, n_rows, n_columns, weights=None):
 
 
 def check_labels(name, values):
-    values = np.asarray(values)
+    values = as_labels(values)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"{name} must have shape (n_samples,), with a sample at least; got {values.shape}.")
     missing = (pd.isna(values) | _is_blank(values)).sum()
@@ -174,7 +176,10 @@ def check_labels(name, values):
         raise ValueError(
             f"{name} must have no missing values; got {missing} NaN, None or empty text. Drop these samples."
         )
-    return values
+    kinds = _kinds_of_labels(values)
+    if len(kinds) > 1:
+        raise ValueError(f"{name} must hold labels of one type; got {' and '.join(sorted(kinds))}.")
+    return np.asarray(values.tolist()) if values.dtype.hasobject else values
 
 
 def _is_blank(values):
@@ -192,16 +197,22 @@ def check_same_length(**arrays):
 
 def check_same_type(**arrays):
     """Refuse labels as text beside labels as numbers, which would never agree."""
-    kinds = {name: _kinds_of_labels(np.asarray(values)) for name, values in arrays.items()}
+    kinds = {name: _kinds_of_labels(as_labels(values)) for name, values in arrays.items()}
     if len(set().union(*kinds.values())) > 1:
         found = {name: " and ".join(sorted(kind)) for name, kind in kinds.items()}
         raise ValueError(f"{' and '.join(arrays)} must hold labels of one type; got {found}.")
 
 
 def _kinds_of_labels(values):
-    if values.dtype.kind != "O":
-        return {"text" if values.dtype.kind in "UST" else "numbers"}
-    return {"text" if isinstance(value, str) else "numbers" for value in values}
+    if values.dtype.kind == "O":
+        return {_kind_of_label(value) for value in values}
+    return {{"b": "truth values", **dict.fromkeys("UST", "text")}.get(values.dtype.kind, "numbers")}
+
+
+def _kind_of_label(value):
+    if isinstance(value, str):
+        return "text"
+    return "truth values" if isinstance(value, bool | np.bool_) else "numbers"
 
 
 def _classes(true, predicted, labels):

@@ -8,6 +8,8 @@ import pandas as pd
 from sklearn.model_selection import BaseShuffleSplit
 from sklearn.utils import check_random_state
 
+from .targets import as_labels
+
 __all__ = ["StratifiedGroupShuffleSplit"]
 
 
@@ -112,7 +114,7 @@ class StratifiedGroupShuffleSplit(BaseShuffleSplit):
         if n_objects == 1:
             return 1, 0
         n_train = min(max(1, round(self.train_size * n_objects)), n_objects - 1)
-        if self.test_size is None:
+        if self.test_size is None or abs(self.train_size + self.test_size - 1) < 1e-9:
             return n_train, n_objects - n_train
         return n_train, min(max(1, round(self.test_size * n_objects)), n_objects - n_train)
 
@@ -143,7 +145,10 @@ def _codes(name, meaning, values):
         )
     if np.ndim(values) != 1:
         raise ValueError(f"{name} must have shape (n_samples,); got shape {np.shape(values)}.")
-    codes, _ = pd.factorize(np.asarray(values), sort=True)
+    values = as_labels(values)
+    if values.dtype.hasobject and not pd.isna(values).any():
+        values = np.asarray(values.tolist())
+    codes, _ = pd.factorize(values, sort=not pd.isna(values).any())
     if (codes < 0).any():
         raise ValueError(
             f"{name} must give {meaning} of every sample; {np.sum(codes < 0)} of {len(codes)} are missing "

@@ -38,6 +38,10 @@ def rows_by_source(models, sources):
     >>> list(rows_by_source({"forest": stacked_forest()}, ["ts", "patch"]))
     [('forest', 'ts'), ('forest', 'patch'), ('forest', 'all')]
     """
+    if ALL_SOURCES in sources:
+        raise ValueError(
+            f"Sources must have other names than {ALL_SOURCES!r}, which stands for all; got {sources}."
+        )
     chosen = {name: [name] for name in sources}
     if len(chosen) > 1:
         chosen[ALL_SOURCES] = list(sources)

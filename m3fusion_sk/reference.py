@@ -1,5 +1,6 @@
 """Reference samples: places of a class map to be looked at, drawn at random within each class."""
 
+import warnings
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -12,6 +13,8 @@ from .classcodes import open_codes
 from .shares import allot
 
 __all__ = ["ReferenceSample", "draw_reference_sample"]
+
+LARGEST_STRETCH = 1.01  # of pixels that count as equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +30,7 @@ class ReferenceSample:
         By class of the map: ``n_pixels``, ``area`` and ``n_samples``.
     unit : str
         Unit of ``area``: "m2" or the square of another unit of the map, or "pixel" where the map has no
-        projected coordinates.
+        projected coordinates, or those of Web Mercator, whose metres are none.
     crs : str or None
         Reference system of ``x`` and ``y``, as WKT.
 
@@ -47,8 +50,10 @@ class ReferenceSample:
 
     @property
     def areas(self):
-        """Area of each class of the map, as `estimate_areas` takes it."""
-        return self.strata["area"]
+        """Area of each class of the map, as `estimate_areas` takes it; its ``attrs`` hold the unit."""
+        areas = self.strata["area"].copy()
+        areas.attrs["unit"] = self.unit
+        return areas
 
     def write(self, path):
         """Write the points as a layer with an empty field ``reference``, to be filled in QGIS, say.
@@ -106,7 +111,10 @@ class ReferenceSample:
         labels = _labels(path, layer, places)
         if self.strata.index.dtype.kind not in "iu":
             return labels
-        return pd.to_numeric(labels).astype(self.strata.index.dtype)
+        codes = pd.to_numeric(labels)
+        if (codes != np.rint(codes)).any():
+            raise ValueError(f"reference must hold codes of classes in {path}; got {codes.tolist()!s:.80}.")
+        return codes.astype(self.strata.index.dtype)
 
 
 def _labels(path, layer, places):
@@ -194,6 +202,12 @@ def draw_reference_sample(class_map, n_samples, *, least=50, random_state=None):
     3
     """
     source = open_codes(class_map)
+    if source.stretch > LARGEST_STRETCH:
+        warnings.warn(
+            f"Pixels of {source} differ {source.stretch:.2f} times in size on the ground, so that areas and "
+            "the sample are biased: reproject the map to UTM or to an equal-area system first.",
+            stacklevel=2,
+        )
     counts = source.count()
     names = [source.names.get(code, code) for code in counts]
     if not counts:

@@ -4,6 +4,7 @@ from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
@@ -45,10 +46,17 @@ def check_labels(estimator, X, y):
             "for each sample."
         )
     y = column_or_1d(y, warn=True)
+    if y.dtype.hasobject and pd.isna(y).any():
+        raise ValueError(f"y must have a label for each sample; {pd.isna(y).sum()} of {len(y)} are missing.")
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
     check_consistent_length(X, y)
     return y
+
+
+def as_labels(values):
+    """Labels as an array; of a list, which numpy may turn into text, as they are."""
+    return np.asarray(values) if hasattr(values, "dtype") else np.asarray(values, dtype=object)
 
 
 def check_weights(sample_weight, n_samples):

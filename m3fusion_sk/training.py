@@ -79,6 +79,8 @@ def train(run, alpha, device, task, n_past=0, known=None):
             known = _tally(network, run)
         if known is not None:
             network.vote.learn(known)
+        elif run.before is not None:
+            network.vote.distrust_without(np.unique(run.targets.codes))
         pair = _batches(run, next(network.parameters()).dtype, seed)
         net = make_net(network, alpha, run.settings, pair, device, task).initialize()
         net.seed = run.seed
@@ -143,8 +145,9 @@ def _batches(run, dtype, seed):
     rows, held_out = run.sides
 
     def batches(rows, size, seed=None):
-        targets = run.targets
-        return Batches(run.X[rows], targets.codes[rows], targets.loss_weight[rows], size, dtype, seed)
+        weights = run.targets.loss_weight[rows]
+        weights = weights / weights.mean()  # over all batches: each counts by its own
+        return Batches(run.X[rows], run.targets.codes[rows], weights, size, dtype, seed)
 
     return (
         batches(rows, run.settings.batch_size, seed),

@@ -12,6 +12,7 @@ from .rows import row_blocks
 from .sources import VectorSpec, check_names, check_shape, parse_columns, spec_from_layout
 
 FLAT_NAME = "X"  # of the only source of a plain table
+LARGEST = 1e18  # value whose square float32 can hold, and beyond which lie nodata values
 
 
 def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=None):
@@ -84,7 +85,7 @@ def _is_table(X):
 
 
 def _refuse_containers_of_x(X):
-    if hasattr(X, "X") and hasattr(X, "y"):
+    if hasattr(X, "X") and hasattr(X, "y") and not hasattr(X, "dtype") and not hasattr(X, "columns"):
         raise TypeError(f"X must be the samples' values; got {X!r:.80}. Pass samples.X and samples.y.")
     if isinstance(X, list | tuple) and X and all(len(getattr(part, "shape", ())) > 2 for part in X):
         raise TypeError(
@@ -171,9 +172,10 @@ def _check_layout_size(sources, n_features):
 def _check_finite(X, name, allow_nan):
     if np.dtype(X.values_of(name).dtype).kind != "f":
         return
-    bad = _count_bad(X, name, np.isinf if allow_nan else lambda block: ~np.isfinite(block))
+    bad = _count_bad(X, name, _too_large if allow_nan else lambda block: ~(np.abs(block) <= LARGEST))
     if not bad:
         return
+    _refuse_too_large(X, name)
     found = "infinity" if allow_nan else "NaN or infinity"
     fill = (
         " Fill gaps (NaN) of a series with GapFiller() before."
@@ -181,6 +183,19 @@ def _check_finite(X, name, allow_nan):
         else " Replace them, or leave these samples out; GapFiller() fills series only."
     )
     raise ValueError(f"Input X[{name!r}] contains {found} in {bad} of {len(X)} samples.{fill}")
+
+
+def _too_large(block):
+    return np.abs(block) > LARGEST
+
+
+def _refuse_too_large(X, name):
+    bad = _count_bad(X, name, lambda block: np.isfinite(block) & _too_large(block))
+    if bad:
+        raise ValueError(
+            f"Input X[{name!r}] contains values beyond {LARGEST:g}, as nodata values are, in {bad} of "
+            f"{len(X)} samples. Replace them: by NaN in series, whose gaps can be filled."
+        )
 
 
 def _count_bad(X, name, is_bad):

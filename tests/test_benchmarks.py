@@ -171,13 +171,18 @@ def test_the_accuracy_study_goes_on_where_it_stopped(tmp_path):
 
 def test_changes_are_compared_fit_by_fit(study):
     rows = [
-        {"data": data, "fold": fold, "seed": fold, "model": model, "accuracy": 0.5 + 0.1 * fold + gain}
+        {
+            **{"data": data, "fold": fold, "seed": fold, "model": model, "n_train": 4, "n_test": 1},
+            "accuracy": 0.5 + 0.1 * fold + gain * (1 + (fold - 1) * (data == "made")),
+        }
         for data, gains in {"made": (0.0, 0.02), "lpis": (0.0, -0.01)}.items()
         for fold in range(3)
         for model, gain in zip(("ours", "with more"), gains, strict=True)
     ]
     table = study.comparison.changes(pd.DataFrame(rows), "accuracy").set_index("model")
     assert table.loc["with more", ["lpis", "made", "mean"]].tolist() == ["-1.0", "+2.0", "+0.5"]
+    error = np.sqrt(np.var([0, 2, 4], ddof=1) * (1 / 3 + 1 / 4)) / 2  # lpis adds nothing: all its folds agree
+    assert table.loc["with more", "error"] == f"{error:.1f}"
     half_made = pd.DataFrame(rows).query("data == 'lpis' or model == 'ours'")
     assert study.comparison.changes(half_made, "accuracy")["mean"].tolist() == ["+nan"]  # not of all sets
 

@@ -623,3 +623,60 @@ def test_automatic_epochs_are_what_fit_makes():
     X, y = make_samples(24)
     clf = M3FusionClassifier(**{**SMALL, "max_epochs": "auto", "batch_size": 2}).fit(X, y)
     assert clf.n_iter_ == len(clf.history_) == 125  # 1,500 steps of 12 batches
+
+
+@pytest.mark.parametrize("weighting", ["balanced", "samples"])
+def test_weights_count_the_same_in_batches_of_any_size(weighting):
+    y = (np.arange(1600) % 100 == 0).astype(int)  # one in a hundred
+    X = {"v": np.zeros((1600, 2))}
+    settings = {"linear_vote": 0, "dropout": 0, "random_state": 0, "max_epochs": 60, "lr": 0.02}
+    weights = None if weighting == "balanced" else np.where(y == 1, 99.0, 1.0)
+    for batch_size in (64, 1600):
+        clf = M3FusionClassifier(batch_size=batch_size, **settings)
+        clf.set_params(class_weight="balanced" if weighting == "balanced" else None)
+        rare = clf.fit(X, y, sample_weight=weights).predict_proba({"v": np.zeros((1, 2))})[0, 1]
+        assert rare == pytest.approx(0.5, abs=0.06), batch_size
+
+
+def test_the_held_out_loss_is_that_of_all_held_out_samples_whatever_their_order(samples):
+    X, y = samples
+    order = np.argsort(y, kind="stable")
+    settings = {**SMALL, "early_stopping": True, "validation_fraction": 0.5, "max_epochs": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("m3fusion_sk.training.inference.BATCH_SIZE", 7)
+        clf = M3FusionClassifier(
+            class_weight={label: 1 + 20 * i for i, label in enumerate(np.unique(y))}, **settings
+        )
+        cut = clf.fit(X[order], y[order]).history_[-1]["valid_fusion"]
+    whole = clf.fit(X[order], y[order]).history_[-1]["valid_fusion"]
+    assert cut == pytest.approx(whole, rel=1e-4)
+
+
+@pytest.mark.parametrize("value", [-3.4e38, 9.96921e36])
+def test_nodata_values_that_nobody_declared_are_refused(samples, value):
+    X, y = samples
+    clf = M3FusionClassifier(**SMALL).fit(X, y)
+    ts = np.array(X["ts"], np.float32)
+    ts[4, 0, 0] = value
+    with pytest.raises(
+        ValueError, match=r"X\['ts'\] contains values beyond 1e\+18, as nodata values are, in 1 of"
+    ):
+        clf.predict({"ts": ts, "patch": X["patch"]})
+
+
+def test_columns_that_are_called_x_and_y_are_columns():
+    table = pd.DataFrame({"X": np.arange(8.0), "y": np.arange(8.0) % 3})
+    assert M3FusionClassifier(max_epochs=1).fit(table, [0, 1] * 4).n_features_in_ == 2
+
+
+def test_labels_that_are_missing_are_counted():
+    with pytest.raises(ValueError, match="2 of 4 are missing"):
+        M3FusionClassifier().fit(np.eye(4), np.array(["a", None, "b", None], dtype=object))
+
+
+def test_a_single_step_trains():
+    X, y = np.eye(40), np.arange(40) % 2
+    clf = M3FusionClassifier(max_epochs=1, random_state=0, linear_vote=0).fit(X, y)
+    before = clf.net_.module_.fusion_head.weight.detach().clone()
+    clf.set_params(warm_start=True).fit(X, y)
+    assert (clf.net_.module_.fusion_head.weight - before).abs().max() > 1e-4

@@ -70,3 +70,18 @@ def test_lengths_and_missing_labels_are_refused(samples):
         draw_scores(y, predictions, objects[:-1])
     with pytest.raises(ValueError, match="poor must have no missing values"):
         draw_scores(y, {"poor": np.array([None] * len(y))}, objects)
+
+
+def test_classes_that_never_occur_and_the_order_of_ties():
+    y, other = ["a", "b", "a", "b"], ["b", "b", "a", "b"]
+    draws = draw_scores(y, {"m": y, 2: other}, [1, 1, 2, 3], labels=["c", "b", "a"])
+    assert draws["m"].f1["c"].isna().all() and list(draws) == ["m", "2"]
+    scores = land_cover_scores(y, other, labels=["c", "b", "a"], groups=[1, 1, 2, 3]).summary
+    assert scores["object_accuracy"] == 1 == draws["2"].summary["object_accuracy"].min()  # b before a
+    with pytest.raises(ValueError, match=r"\['a'\] are lacking"):
+        draw_scores(y, {"m": y}, [1, 1, 2, 3], labels=["b", "c"])
+
+
+def test_a_single_object_tells_nothing_about_others():
+    draws = draw_scores(["a", "b", "a"], {"m": ["a", "a", "a"]}, [7, 7, 7])
+    assert draws["m"].summary.isna().all().all() and draws["m"].f1.isna().all().all()

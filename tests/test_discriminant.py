@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from m3fusion_sk import M3FusionClassifier, MultiSource
 from m3fusion_sk.network.discriminant import EVIDENCE, SHRINKAGE, LinearDiscriminant
 from m3fusion_sk.network.moments import class_moments
+from m3fusion_sk.network.vote import LinearVote
 
 SMALL = {"hidden_size": 8, "n_filters": 4, "batch_size": 16, "max_epochs": 2, "random_state": 0}
 
@@ -227,3 +228,20 @@ def test_a_share_of_one_or_more_is_refused():
     for share in (1, -0.1, "much"):
         with pytest.raises(ValueError, match="linear_vote must be a number from 0 to below 1; got"):
             M3FusionClassifier(**SMALL, linear_vote=share).fit(X, y)
+
+
+def test_a_vote_that_never_saw_a_class_abstains_once_it_comes():
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    X = {"v": rng.normal(size=(90, 2)) + 4 * y[:, None]}
+    first = y < 2
+    clf = M3FusionClassifier(classes=[0, 1, 2], max_epochs=3, random_state=0)
+    clf.fit({"v": X["v"][first]}, y[first])
+    for _ in range(40):
+        clf.partial_fit(X, y)
+    assert clf.predict_proba(X)[y == 2, 2].max() > 0.75  # 0.7 is what a vote of 0.3 would leave
+
+
+def test_all_sources_together_have_a_limit():
+    vote = LinearVote({"a": 2000, "b": 2000, "c": 2000, "d": 90}, 3, 0.3, may_lack=False)
+    assert vote.names == ["a", "b", "d"]

@@ -339,3 +339,25 @@ def test_labels_of_another_type_than_the_classes_are_refused(study, ask):
     network, X, y, _ = study
     with pytest.raises(ValueError, match="y and classes must hold labels of one type"):
         ask(network, X, np.arange(len(y)))
+
+
+def test_contributions_never_draw_the_sample_itself():
+    class First:
+        classes_ = np.array([0, 1])
+
+        def predict_proba(self, X):
+            hit = (np.asarray(X["a"])[:, 0] == 7).astype(float)
+            return np.stack([1 - hit, hit], axis=1)
+
+    X = {"a": np.array([[7.0], [0.0]]), "b": np.zeros((2, 1))}
+    found = source_contributions(First(), X, random_state=0)
+    assert found.contributions["a"].tolist() == [1, 1] and found.base.tolist() == [0, 0]
+    with pytest.raises(ValueError, match="background must be given"):
+        source_contributions(First(), {name: values[:1] for name, values in X.items()})
+
+
+def test_one_exchange_has_no_deviation():
+    y = np.arange(40) % 2
+    forest = stacked_forest(5, random_state=0).fit({"v": y[:, None] * 1.0, "w": y[:, None] * 1.0}, y)
+    table = grouped_importance(forest, {"v": y[:, None] * 1.0, "w": y[:, None] * 1.0}, y, n_repeats=1)
+    assert table["std"].isna().all()

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -151,3 +153,14 @@ def test_a_band_that_is_never_valid_is_refused(X):
     ts[:, :, 1] = np.nan
     with pytest.raises(ValueError, match=r"X\['ts'\] has no valid value in band 1"):
         GapFiller().fit(X.replace(ts=ts))
+
+
+def test_series_on_disk_stay_there(tmp_path):
+    values = np.random.default_rng(0).normal(size=(500, 6, 4)).astype("f4")
+    values[::3, 2] = np.nan
+    np.save(tmp_path / "ts.npy", values)
+    X = MultiSource(ts=np.load(tmp_path / "ts.npy", mmap_mode="r"))
+    lazy = GapFiller().fit_transform(X)
+    assert not isinstance(lazy.values_of("ts"), np.ndarray)
+    np.testing.assert_array_equal(lazy["ts"], GapFiller().fit_transform(MultiSource(ts=values))["ts"])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(lazy[5:9]))["ts"], lazy["ts"][5:9])

@@ -123,7 +123,7 @@ def test_scores_cannot_be_replaced():
         ({"y_pred": ["1", "2", "2"]}, "labels of one type"),
         (
             {"y_pred": np.array([1, "2", 2], object)},
-            "labels of one type; got {'y_true': 'numbers', 'y_pred': 'numbers and text'}",
+            "y_pred must hold labels of one type; got numbers and text",
         ),
     ],
 )
@@ -138,3 +138,24 @@ def test_labels_that_nobody_has_given_are_missing(blank, dtype):
     true = np.array(["forest", blank, "water", "forest"], dtype=dtype)
     with pytest.raises(ValueError, match="y_true must have no missing values; got 1 NaN, None or empty text"):
         land_cover_scores(true, ["forest"] * 4)
+
+
+@pytest.mark.parametrize("values", [["a", np.nan, "b"], ["a", None, "b"], ["a", "", "b"]])
+def test_missing_labels_in_a_list_are_no_class(values):
+    with pytest.raises(ValueError, match="no missing values"):
+        land_cover_scores(values, ["a", "b", "b"])
+
+
+def test_labels_of_several_types_are_refused_and_lists_are_as_arrays():
+    with pytest.raises(ValueError, match="labels of one type"):
+        land_cover_scores(["a", 1, "1"], ["a", "b", "b"])
+    with pytest.raises(ValueError, match="labels of one type"):
+        land_cover_scores([True, False], [1, 0])
+    assert land_cover_scores([True, False], [True, True]).summary["accuracy"] == 0.5
+    objects = np.array(["a", "b"], dtype=object)
+    assert land_cover_scores(objects, ["a", "b"]).per_class.index.tolist() == ["a", "b"]
+
+
+def test_a_class_without_weight_counts_in_no_mean():
+    scores = land_cover_scores(["a", "a", "c", "b"], ["a", "a", "c", "a"], sample_weight=[1, 1, 1, 0]).summary
+    assert scores["f1_macro"] == scores["kappa"] == scores["accuracy"] == 1

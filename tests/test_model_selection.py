@@ -162,3 +162,16 @@ def test_wrong_labels_and_objects_are_refused(X, y, groups, error, message):
 def test_wrong_sizes_are_refused(parameters, message):
     with pytest.raises(ValueError, match=message):
         next(StratifiedGroupShuffleSplit(**parameters).split(Y, Y, GROUPS))
+
+
+def test_samples_without_an_object_in_a_list_are_refused():
+    y = ["a", "a", "b", "b"]
+    with pytest.raises(ValueError, match="1 of 4 are missing"):
+        next(StratifiedGroupShuffleSplit(1).split(np.zeros(4), y, ["p1", "p1", np.nan, "p2"]))
+
+
+def test_halves_leave_no_object_out():
+    y, objects = np.zeros(5, int), np.arange(5)
+    split = StratifiedGroupShuffleSplit(1, train_size=0.5, test_size=0.5, random_state=0)
+    train, test = next(split.split(objects, y, objects))
+    assert sorted([*train, *test]) == [0, 1, 2, 3, 4]

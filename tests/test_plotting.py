@@ -29,6 +29,7 @@ from m3fusion_sk.plotting import (
     plot_time_accuracy,
     plot_where_right,
 )
+from m3fusion_sk.plotting.classmap import ClassMap
 from m3fusion_sk.plotting.style import COLORS, scale_bar
 
 
@@ -298,3 +299,44 @@ def test_words_of_few_and_of_many_classes_lie_within_the_figure_and_apart(n_clas
         for box in boxes:
             assert box.x0 >= page.x0 - 1 and box.y0 >= page.y0 - 1
             assert box.x1 <= page.x1 + 1 and box.y1 <= page.y1 + 1
+
+
+def test_maps_that_are_shifted_by_a_pixel_are_not_compared(tmp_path):
+    codes = np.ones((20, 20), int)
+    first = write_class_map(tmp_path / "a.tif", codes)
+    moved = write_class_map(tmp_path / "b.tif", codes, origin=(320000, 7690010))
+    with pytest.raises(ValueError, match="must have the same grid"):
+        plot_where_right(first, first, moved)
+
+
+def test_a_class_has_one_colour_in_a_pair_of_maps_and_no_other_class_has_it(tmp_path):
+    codes = np.repeat([[1, 2]], 10, axis=0).repeat(5, axis=1)
+    first = write_class_map(tmp_path / "a.tif", codes, {1: "a", 2: "b"}, {1: (255, 0, 0), 2: (0, 0, 255)})
+    second = write_class_map(tmp_path / "b.tif", codes, {1: "b", 2: "c"}, {1: (255, 0, 0), 2: (0, 0, 255)})
+    left, right = plot_map_pair(first, second)
+    patches = {
+        text.get_text(): patch.get_facecolor()[:3]
+        for text, patch in zip(right.get_legend().get_texts(), right.get_legend().get_patches(), strict=True)
+    }
+    assert len(set(patches.values())) == 3
+    for ax, names in ((left, "ab"), (right, "bc")):
+        image = ax.images[0].get_array()
+        for column, name in ((0, names[0]), (-1, names[1])):
+            assert tuple(image[0, column][:3]) == pytest.approx(patches[name])
+
+
+def test_degrees_are_drawn_as_they_lie_on_the_ground(tmp_path):
+    path = tmp_path / "degrees.tif"
+    write_class_map(path, np.ones((20, 20), int), crs="EPSG:4326", pixel=0.01)  # at 60 degrees north
+    assert plot_class_map(path).get_aspect() == pytest.approx(2, rel=0.01)
+    mercator = tmp_path / "mercator.tif"
+    write_class_map(
+        mercator, np.ones((20, 20), int), crs="EPSG:3857", origin=(0, 8_399_738)
+    )  # 60 degrees too
+    assert ClassMap.read(mercator).metres == pytest.approx(0.5, rel=0.01)
+
+
+def test_a_dollar_in_the_name_of_a_class_is_a_dollar(tmp_path):
+    y = np.array(["a $\\x$", "b"])
+    ax = plot_confusion(land_cover_scores(y, y).confusion)
+    ax.figure.canvas.draw()

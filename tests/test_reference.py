@@ -166,3 +166,20 @@ def test_what_is_no_class_map_is_refused(tmp_path):
     path = write(tmp_path / "float.tif", np.ones((1, 3, 3), np.float32))
     with pytest.raises(TypeError, match=r"must hold integer codes; .*float\.tif holds float32"):
         draw_reference_sample(path, 4)
+
+
+def test_pixels_that_differ_in_size_are_told(codes, tmp_path):
+    place = rasterio.Affine(0.01, 0, 10, 0, -0.02, 60)  # 26 degrees from north to south
+    path = write(tmp_path / "degrees.tif", codes[None], crs="EPSG:4326", transform=place, nodata=0)
+    with pytest.warns(UserWarning, match=r"differ 1\.\d+ times in size"):
+        draw_reference_sample(path, 200, random_state=0)
+    path = write(tmp_path / "web.tif", codes[None], crs="EPSG:3857", nodata=0)
+    assert draw_reference_sample(path, 200, random_state=0).unit == "pixel"
+
+
+def test_labels_must_be_whole_codes(codes, tmp_path):
+    sample = draw_reference_sample(write(tmp_path / "map.tif", codes[None], nodata=0), 200, random_state=0)
+    sample.write(tmp_path / "reference.gpkg")
+    fill(tmp_path / "reference.gpkg", np.full(200, "1.7"))
+    with pytest.raises(ValueError, match="must hold codes of classes"):
+        sample.read(tmp_path / "reference.gpkg")

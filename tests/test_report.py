@@ -97,7 +97,13 @@ def test_what_is_given_is_shown_and_what_is_not_is_left_out(samples, maps, tmp_p
     )
     areas = estimate_areas(y, predictions["forest"], {"crops": 5e4, "forest": 3e4, "water": 2e4})
     rows = {"model": "network", "sources": "all", "accuracy": [0.8, 0.9], "fit_seconds": [3.0, 5.0]}
-    extras = {"attention": {"ts": dates}, "importance": falls, "calibration": calibration, "areas": areas}
+    extras = {
+        "area_unit": "m2",
+        "attention": {"ts": dates},
+        "importance": falls,
+        "calibration": calibration,
+        "areas": areas,
+    }
     comparison = pd.DataFrame({"split": [0, 1], **rows})
     shown = read(land_cover_report(tmp_path / "4.html", **extras, comparison=comparison))
     assert shown.sections == ["scores", "attention", "importance", "calibration", "areas", "origin"]
@@ -352,3 +358,21 @@ def test_models_without_series_or_attention_say_less(tmp_path):
         describe_models({}, X, y)
     with pytest.raises(ValueError, match="one value for each sample"):
         describe_models(found["models"], X, y[1:])
+
+
+def test_two_models_and_a_class_that_never_occurs(tmp_path):
+    y = ["a", "b", "a", "b"]
+    predictions = {"m": y, "n": ["a", "a", "a", "b"]}
+    page = land_cover_report(tmp_path / "r.html", y, predictions, groups=[1, 2, 3, 4], labels=["a", "b", "c"])
+    assert "(standard error)" in page.read_text(encoding="utf-8")
+
+
+def test_areas_have_the_unit_that_is_known_and_the_level_of_their_interval(tmp_path):
+    areas = pd.Series({"a": 100.0, "b": 50.0})
+    cases = [({}, None, "mapped<"), ({}, "km2", "mapped (km2)"), ({"unit": "m2"}, None, "mapped (ha)")]
+    for attrs, unit, shown in cases:
+        areas.attrs = attrs
+        found = estimate_areas(["a", "a", "b", "a"], ["a", "a", "b", "b"], areas, level=0.5)
+        page = land_cover_report(tmp_path / "r.html", areas=found, area_unit=unit, overwrite=True)
+        text = page.read_text(encoding="utf-8")
+        assert shown in text and "interval of 50 %" in text

@@ -6,7 +6,7 @@ from torch import nn
 def glorot(module):
     """Glorot-uniform kernels and zero biases for every linear layer and convolution inside `module`."""
     for layer in module.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d):
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
             nn.init.xavier_uniform_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

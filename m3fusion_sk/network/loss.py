@@ -7,6 +7,8 @@ from torch import nn
 class FusionLoss(nn.Module):
     """``L_fusion + sum over sources of alpha_s * L_s``, each a weighted mean over the samples.
 
+    Weights are 1 on average over all training samples, so that a batch counts by the weights in it.
+
     Parameters
     ----------
     alpha : dict of str to float
@@ -43,4 +45,4 @@ def known_cross_entropy(logits, classes, weights):
 
 def weighted_cross_entropy(logits, classes, weights):  # (n, classes), (n,) or (n, classes), (n,) -> scalar
     losses = nn.functional.cross_entropy(logits, classes, reduction="none")  # by code or by proportions
-    return (weights * losses).sum() / weights.sum()
+    return (weights * losses).sum() / len(losses)

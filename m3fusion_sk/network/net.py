@@ -218,8 +218,9 @@ def _callbacks(names, settings, batches, task):
         for head in ["fusion", *(f"aux_{name}" for name in names)]:
             name = f"{prefix}_{head}"
             yield name, PassthroughScoring(name, on_train=prefix == "train")
-    if settings.schedule == "one-cycle":
-        yield "schedule", _one_cycle(settings, len(train))
+    n_steps = epochs_for(settings.max_epochs, len(train)) * len(train)
+    if settings.schedule == "one-cycle" and n_steps > 1:  # a cycle of one step has but its end
+        yield "schedule", _one_cycle(settings, n_steps)
     for i, callback in enumerate(settings.callbacks or []):
         yield callback if isinstance(callback, tuple) else (f"user_{i}", callback)
     if settings.verbose:
@@ -231,12 +232,12 @@ def _callbacks(names, settings, batches, task):
         yield "early_stopping", Patience(MONITOR, settings.patience, load_best=True, sink=noop)
 
 
-def _one_cycle(settings, n_batches):
+def _one_cycle(settings, n_steps):
     return LRScheduler(
         torch.optim.lr_scheduler.OneCycleLR,
         step_every="batch",
         max_lr=settings.lr,
-        total_steps=epochs_for(settings.max_epochs, n_batches) * n_batches,
+        total_steps=n_steps,
     )
 
 

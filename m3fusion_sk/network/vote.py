@@ -8,10 +8,11 @@ from torch import nn
 
 from ..rows import row_blocks
 from .batches import gather_tensor
-from .discriminant import LinearDiscriminant
+from .discriminant import ABSENT, EVIDENCE, LinearDiscriminant
 from .moments import ClassMoments, class_moments
 
 MOST_VALUES = 2048  # of a source that takes part: the covariance takes memory by their square
+MOST_TOGETHER = 4096  # of all of them: sources that come later take no part
 
 
 class LinearVote(nn.Module):
@@ -22,7 +23,8 @@ class LinearVote(nn.Module):
     Parameters
     ----------
     n_values : dict of str to int
-        Of a sample in each source; sources with more than 2,048 take no part.
+        Of a sample in each source; sources with more than 2,048 take no part, nor do those with which the sum
+        would be more than 4,096.
     n_classes : int
     share : float
         In the probabilities, from 0 for none to below 1.
@@ -32,7 +34,10 @@ class LinearVote(nn.Module):
 
     def __init__(self, n_values, n_classes, share, may_lack):
         super().__init__()
-        taken = {name: n for name, n in n_values.items() if share > 0 and n <= MOST_VALUES}
+        taken = {}
+        for name, n in n_values.items() if share > 0 else ():
+            if n <= MOST_VALUES and n + sum(taken.values()) <= MOST_TOGETHER:
+                taken[name] = n
         self.names, self.share = list(taken), share
         self.joint = LinearDiscriminant(sum(taken.values()), n_classes)
         alone = taken.values() if may_lack and len(n_values) > 1 else ()
@@ -69,6 +74,12 @@ class LinearVote(nn.Module):
         """Take over what a `Tally` knows."""
         for discriminant, moments in zip((self.joint, *self.singles), tally.moments, strict=True):
             discriminant.fit(moments, tally.classes.share)
+
+    def distrust_without(self, codes):
+        """Let those abstain that have never seen one of these classes, and will learn of no more samples."""
+        for discriminant in (self.joint, *self.singles):
+            if (discriminant.bias[torch.as_tensor(codes)] <= EVIDENCE * ABSENT / 2).any():
+                discriminant.trusted.fill_(0)
 
 
 class Tally(NamedTuple):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..classcodes import EARTH_RADIUS, WEB_MERCATOR
+
 __all__ = ["ClassMap"]
 
 _METRES_PER_DEGREE = 111_320  # along the equator and, within 0.6 %, along meridians
@@ -88,15 +90,28 @@ class ClassMap:
         values, places = np.unique(self.codes, return_inverse=True)
         return np.array([table.get(int(value), "") for value in values], dtype=object)[places]
 
-    def as_image(self):
-        """Array (height, width, 3) of colours from 0 to 1; white where there is no data."""
+    @property
+    def aspect(self):
+        """How much longer a unit of y is on the ground than one of x."""
+        return _METRES_PER_DEGREE / self.metres if self.unit == "degree" else 1.0
+
+    @property
+    def legend(self):
+        """Colour of each class by its name."""
+        return {name: self.colors[code] for code, name in self.names.items()}
+
+    def as_image(self, legend=None):
+        """Array (height, width, 3) of colours from 0 to 1, by name; white where there is no data."""
+        legend, white = legend or self.legend, (1.0, 1.0, 1.0)
         values, places = np.unique(self.codes, return_inverse=True)
-        return np.array([self.colors.get(int(value), (1.0, 1.0, 1.0)) for value in values])[places]
+        names = [self.names.get(int(value)) for value in values]
+        return np.array([legend.get(name, white) for name in names])[places]
 
     def require_same_grid(self, other):
         """Refuse a map of other places or another number of pixels."""
-        same = self.shape == other.shape and np.allclose(self.bounds, other.bounds) and self.crs == other.crs
-        if not same:
+        near = 0.01 * (self.bounds[2] - self.bounds[0]) / self.shape[1]  # of a pixel
+        same = self.shape == other.shape and np.allclose(self.bounds, other.bounds, rtol=0, atol=near)
+        if not same or self.crs != other.crs:
             raise ValueError(
                 f"Maps that are compared must have the same grid; {self.path} has {_grid(self)}, and "
                 f"{other.path} has {_grid(other)}. Predict both on the same scene."
@@ -121,6 +136,8 @@ def _unit(crs, latitude):
     name, factor = crs.units_factor
     if crs.is_geographic:
         return name, _METRES_PER_DEGREE * float(np.cos(np.radians(latitude)))
+    if crs.to_epsg() == WEB_MERCATOR:  # whose metres shrink towards the poles; `latitude` is y
+        factor /= np.cosh(latitude / EARTH_RADIUS)
     return "m" if name in ("metre", "meter") else name, factor
 
 

@@ -47,7 +47,7 @@ def plot_learning_curve(
     ax = open_frame(axes_or_new(ax))
     for (name, rows), (color, marker, dashes, _) in _by_model(table, model):
         grouped = rows.groupby(x)[y]
-        mean, std = grouped.mean(), grouped.std().fillna(0)
+        mean, std = grouped.mean(), grouped.std()  # no band where there is one fit
         ax.fill_between(mean.index, mean - std, mean + std, color=color, alpha=0.15, linewidth=0)
         ax.plot(mean.index, mean, color=color, marker=marker, linestyle=dashes, markersize=4, label=name)
     _log_ticks(ax, np.unique(table[x]))

@@ -56,7 +56,7 @@ def plot_class_map(path, *, ax=None, title=None, legend=True, bounds=None, scale
     ax, shown = axes_or_new(ax), ClassMap.read(path, bounds)
     _draw(ax, shown, shown.as_image(), title, scale)
     if legend:
-        add_class_legend(ax, {shown.names[code]: color for code, color in shown.colors.items()})
+        add_class_legend(ax, shown.legend)
     return ax
 
 
@@ -77,7 +77,8 @@ def plot_map_pair(first, second, *, axes=None, titles=None, bounds=None):
     Returns
     -------
     pair of matplotlib.axes.Axes
-        The left one and the right one, which has the legend of the classes of both.
+        The left one and the right one, which has the legend of the classes of both: a class has its colour in
+        the first map, or another where the second gives it one that is taken.
 
     Raises
     ------
@@ -98,14 +99,28 @@ def plot_map_pair(first, second, *, axes=None, titles=None, bounds=None):
     'forest'
     """
     axes = _pair(first, axes)
-    legend = {}
-    for ax, path, title in zip(axes, (first, second), titles or (None, None), strict=True):
-        plot_class_map(path, ax=ax, title=title, legend=False, bounds=bounds)
-        shown = ClassMap.read(path, bounds, side=1)
-        legend |= {shown.names[code]: color for code, color in shown.colors.items()}
+    maps = [ClassMap.read(path, bounds) for path in (first, second)]
+    legend = _common_legend(maps)
+    for ax, shown, title in zip(axes, maps, titles or (None, None), strict=True):
+        _draw(ax, shown, shown.as_image(legend), title, scale=True)
     axes[1].set_ylabel(None)
     add_class_legend(axes[1], legend)
     return tuple(axes)
+
+
+def _common_legend(maps):
+    """A colour for each class of some maps, none of them twice."""
+    from ..mapping.legend import PALETTE
+
+    wanted = {}
+    for shown in maps:
+        wanted |= {name: color for name, color in shown.legend.items() if name not in wanted}
+    legend, others = {}, (tuple(part / 255 for part in rgb) for rgb in PALETTE)
+    for name, color in wanted.items():
+        if color in legend.values():
+            color = next((other for other in others if other not in wanted.values()), color)
+        legend[name] = color
+    return legend
 
 
 def _pair(path, axes):
@@ -247,7 +262,7 @@ def add_zones(ax, zones):
 
 def _draw(ax, shown, image, title, scale):
     ax.imshow(image, extent=shown.extent, interpolation="nearest")
-    ax.set(title=title, xlabel=f"x ({shown.unit})", ylabel=f"y ({shown.unit})", aspect="equal")
+    ax.set(title=title, xlabel=f"x ({shown.unit})", ylabel=f"y ({shown.unit})", aspect=shown.aspect)
     ax.ticklabel_format(useOffset=False, style="plain")
     ax.locator_params(nbins=4)
     if scale and shown.metres is not None:

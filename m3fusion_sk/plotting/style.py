@@ -21,6 +21,7 @@ __all__ = [
 # Okabe and Ito (2008), in an order in which neighbours differ in lightness too
 COLORS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#009E73", "#56B4E9", "#D55E00")
 STYLE = {
+    "text.parse_math": False,  # a dollar in the name of a class is a dollar
     "font.size": 9,
     "axes.titlesize": 10,
     "legend.frameon": False,

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._version import __version__
 from ..deviations import draw_scores
-from ..metrics import land_cover_scores
+from ..metrics import check_labels, land_cover_scores
 from ..wholefile import whole_file
 from . import sections
 from .origin import origin
@@ -45,7 +45,7 @@ def land_cover_report(
     importance=None,
     calibration=None,
     areas=None,
-    area_unit="m2",
+    area_unit=None,
     comparison=None,
     models=None,
     title="Land cover map",
@@ -82,8 +82,9 @@ def land_cover_report(
         From `calibration_scores`, by name of the model.
     areas : AreaEstimates, optional
         From `estimate_areas`. The pixels of each class are counted in `maps` without it.
-    area_unit : str, default="m2"
-        Unit of these areas; square metres are shown as hectares.
+    area_unit : str, optional
+        Unit of these areas, such as "ha"; that of the estimates by default. Square metres ("m2") are shown as
+        hectares.
     comparison : DataFrame, optional
         From `compare_by_source`: scores of each source alone and of all, over splits.
     models : dict of str to estimator, optional
@@ -184,12 +185,15 @@ def _scored(y_true, predictions, groups, labels):
     if (y_true is None) != (not predictions):
         raise ValueError("y_true and predictions belong together: give both or none.")
     if labels is None and predictions:
-        labels = np.unique(np.concatenate([np.asarray(y_true), *map(np.asarray, predictions.values())]))
+        named = {"y_true": y_true, **predictions}
+        labels = np.unique(np.concatenate([check_labels(name, values) for name, values in named.items()]))
     scored = {
         name: land_cover_scores(y_true, values, labels=labels, groups=groups)
         for name, values in predictions.items()
     }
-    return scored, draw_scores(y_true, predictions, groups) if scored and groups is not None else None
+    if not scored or groups is None:
+        return scored, None
+    return scored, draw_scores(y_true, predictions, groups, labels=labels)
 
 
 def _section(name, title, tables):
@@ -231,15 +235,16 @@ def _calibration_section(calibration):
 
 
 def _area_tables(maps, areas, unit):
-    tables = [] if areas is None else [sections.areas(areas, unit)]
+    tables = [] if areas is None else [sections.areas(areas, unit or areas.unit)]
     return tables + ([sections.counted_areas(maps)] if maps else [])
 
 
 def _headline(scored, draws):
     found = []
     for name, part in scored.items():
-        std = f" ± {draws[name].summary['accuracy'].std():.3f}" if draws else ""
-        found.append((f"{name}: accuracy", f"{part.summary['accuracy']:.3f}{std}"))
+        std = draws[name].summary["accuracy"].std() if draws else np.nan
+        shown = "" if np.isnan(std) else f" ± {std:.3f} (standard error)"
+        found.append((f"{name}: accuracy", f"{part.summary['accuracy']:.3f}{shown}"))
     return found
 
 

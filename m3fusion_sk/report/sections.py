@@ -154,7 +154,7 @@ def areas(estimates, unit):
         "class",
         f"mapped{unit}",
         f"estimate{unit}",
-        f"interval{unit}",
+        f"interval of {100 * estimates.level:g} %{unit}",
         "user's accuracy",
         "producer's accuracy",
     ]
