@@ -1,6 +1,7 @@
 """The container of several sources that scikit-learn can slice by sample."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
@@ -78,6 +79,8 @@ class MultiSource:
         self._values = {as_name(name): as_values(name, v) for name, v in values.items()}
         self._rows = None
         self.specs = {name: infer_spec(name, v.shape) for name, v in self._values.items()}
+        named = {name: tuple(v.columns) for name, v in values.items() if hasattr(v, "columns")}
+        self.specs |= {name: replace(self.specs[name], names=columns) for name, columns in named.items()}
         check_lengths({name: int(v.shape[0]) for name, v in self._values.items()})
 
     @classmethod

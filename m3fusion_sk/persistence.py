@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import zipfile
-from dataclasses import astuple
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,7 +71,7 @@ def describe(classifier):
             **_plain(network.settings),
             "dtype": str(network.fusion_head.weight.dtype)[len("torch.") :],
         },
-        "sources": {name: [spec.kind, *astuple(spec)] for name, spec in classifier.sources_.items()},
+        "sources": {name: [spec.kind, *spec.shape] for name, spec in classifier.sources_.items()},
         "classes": {"dtype": classifier.classes_.dtype.str, "values": classifier.classes_.tolist()},
         "feature_names": _plain(getattr(classifier, "feature_names_in_", None)),
         "history": classifier.history_,

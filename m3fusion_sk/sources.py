@@ -6,7 +6,7 @@ A specification is inferred once, in ``fit``, and is from then on the only descr
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import ClassVar
 
@@ -25,7 +25,7 @@ class _Spec:
     @property
     def shape(self):
         """Shape of one sample."""
-        return astuple(self)
+        return tuple(getattr(self, axis) for axis in self.axes)
 
     @property
     def size(self):
@@ -117,6 +117,8 @@ class VectorSpec(_Spec):
     ----------
     n_features : int
         Number of features.
+    names : tuple of str, optional
+        Theirs, where a DataFrame told them.
 
     Examples
     --------
@@ -126,6 +128,7 @@ class VectorSpec(_Spec):
     """
 
     n_features: int
+    names: tuple | None = field(default=None, compare=False, repr=False)
 
     kind = "vector"
     axes = ("n_features",)
@@ -215,6 +218,15 @@ def check_shape(name, shape, spec):
                 f"X[{name!r}] must have {axis}={expected}, as in fit; got {axis}={got} (shape "
                 f"{tuple(shape)}). Give the same {spec.kind} as in fit, or fit again."
             )
+
+
+def check_columns(name, given, spec):
+    """Refuse a DataFrame whose columns are not those seen in ``fit``, in their order."""
+    expected, got = (getattr(each, "names", None) for each in (spec, given))
+    if expected and got and expected != got:
+        raise ValueError(
+            f"X[{name!r}] must have the columns {list(expected)} of fit, in their order; got {list(got)}."
+        )
 
 
 def check_names(names, sources, others_allowed=False):

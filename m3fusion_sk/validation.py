@@ -9,7 +9,7 @@ from sklearn.utils.validation import validate_data
 from .multisource import MultiSource
 from .patchview import PatchView
 from .rows import row_blocks
-from .sources import VectorSpec, check_names, check_shape, parse_columns, spec_from_layout
+from .sources import VectorSpec, check_columns, check_names, check_shape, parse_columns, spec_from_layout
 
 FLAT_NAME = "X"  # of the only source of a plain table
 LARGEST = 1e18  # value whose square float32 can hold, and beyond which lie nodata values
@@ -59,6 +59,7 @@ def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=No
         X = X.select(sources)
         for name, spec in sources.items():
             check_shape(name, (len(X), *X.specs[name].shape), spec)
+            check_columns(name, X.specs[name], spec)
     for name in X.names:
         _check_finite(X, name, allow_nan)
     return X

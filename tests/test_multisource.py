@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.sparse import csr_array
 from sklearn.utils import _safe_indexing, gen_batches, shuffle
 
-from m3fusion_sk import MultiSource
+from m3fusion_sk import M3FusionClassifier, MultiSource
 from m3fusion_sk.patchview import PatchView
 from m3fusion_sk.rows import SelectedRows
 from m3fusion_sk.sources import SeriesSpec, VectorSpec
@@ -287,3 +287,19 @@ def test_several_names_are_selected_not_indexed(X):
     for names in ([], X.names[0], [X.names[0]] * 2):
         with pytest.raises(ValueError, match="select needs a list of names, each once"):
             X.select(names)
+
+
+def test_columns_of_tables_within_a_container_keep_their_order(tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(30, 2)), columns=["slope", "alt"])
+    y = np.arange(30) % 2
+    clf = M3FusionClassifier(max_epochs=1, random_state=0).fit({"v": table}, y)
+    assert clf.sources_["v"].names == ("slope", "alt") and clf.sources_["v"] == VectorSpec(2)
+    expected = clf.predict_proba({"v": table.to_numpy()})
+    np.testing.assert_array_equal(clf.predict_proba(MultiSource(v=table)[:]), expected)
+    with pytest.raises(ValueError, match=r"must have the columns \['slope', 'alt'\]"):
+        clf.predict({"v": table[["alt", "slope"]]})
+    clf.save(tmp_path / "model.m3f")
+    np.testing.assert_array_equal(
+        M3FusionClassifier.load(tmp_path / "model.m3f").predict_proba({"v": table}), expected
+    )
