@@ -35,7 +35,8 @@ def check_samples(estimator, X, settings, *, reset):
     gaps = {name: _gaps(X, name, settings["missing"]) for name in X.names if may_lack(X.values_of(name))}
     for name, (absent, partial) in gaps.items():
         _check_partial(X, name, partial, settings["missing"])
-        _check_absent(name, absent, drop, reset)
+        whole = settings["missing"] == "mask" and _has_dates(X.specs[name])
+        _check_absent(name, absent, drop, reset, ", or no date with all its bands," if whole else "")
     if gaps.keys() == set(X.names):
         _check_any(np.logical_and.reduce([absent for absent, _ in gaps.values()]))
     if settings["missing"] == "fill":
@@ -89,11 +90,12 @@ def _check_partial(X, name, partial, missing):
     )
 
 
-def _check_absent(name, absent, drop, reset):
+def _check_absent(name, absent, drop, reset, without):
     if absent.any() and not drop:
         raise ValueError(
-            f"Input X[{name!r}] contains nothing but NaN in {absent.sum()} of {len(absent)} samples. Set "
-            "missing_sources='drop', or leave these samples out."
+            f"Input X[{name!r}] contains nothing but NaN{without} in {absent.sum()} of {len(absent)} samples. "
+            "Set missing_sources='drop', or leave these samples out"
+            + (", or fill single bands with missing='fill'." if without else ".")
         )
     if reset and absent.all():
         raise ValueError(f"X[{name!r}] must have values in some samples of fit; all are NaN. Leave it out.")

@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
+from skorch.utils import noop
 
 from m3fusion_sk import M3FusionClassifier, MultiSource, paper_settings
 from m3fusion_sk.network.net import epochs_for
@@ -680,3 +681,12 @@ def test_a_single_step_trains():
     before = clf.net_.module_.fusion_head.weight.detach().clone()
     clf.set_params(warm_start=True).fit(X, y)
     assert (clf.net_.module_.fusion_head.weight - before).abs().max() > 1e-4
+
+
+def test_early_stopping_of_the_user_is_no_interrupt(samples):
+    X, y = samples
+    stopping = EarlyStopping(monitor="train_loss", patience=2, threshold=1e9, threshold_mode="abs", sink=noop)
+    clf = M3FusionClassifier(**{**SMALL, "max_epochs": 9, "callbacks": [stopping]}).fit(
+        X, y
+    )  # without a warning
+    assert len(clf.history_) < 9

@@ -37,7 +37,7 @@ class FusionNet(NeuralNet):
         except StoppedEarly:
             pass
         except KeyboardInterrupt:
-            self.interrupted = True
+            self.interrupted = not any(map(_has_had_enough, self.callbacks_))
         return self
 
     def get_split_datasets(self, X, y=None, **fit_params):
@@ -111,6 +111,12 @@ class FusionNet(NeuralNet):
         names = ["fusion", *(f"aux_{name}" for name in auxiliary)]
         for name, value in zip(names, values, strict=True):
             self.history.record_batch(f"{prefix}_{name}", value)
+
+
+def _has_had_enough(named):
+    """Whether it is the user's own early stopping that ended training, by what looks like an interrupt."""
+    callback = named[1]
+    return isinstance(callback, EarlyStopping) and callback.misses_ == callback.patience
 
 
 def _in_full_precision(outputs, dtype):
