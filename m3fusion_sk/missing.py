@@ -93,8 +93,8 @@ def _check_partial(X, name, partial, missing):
 def _check_absent(name, absent, drop, reset, without):
     if absent.any() and not drop:
         raise ValueError(
-            f"Input X[{name!r}] contains nothing but NaN{without} in {absent.sum()} of {len(absent)} samples. "
-            "Set missing_sources='drop', or leave these samples out"
+            f"Input X[{name!r}] contains nothing but NaN{without} in {absent.sum()} of {len(absent)} "
+            "samples. Set missing_sources='drop', or leave these samples out"
             + (", or fill single bands with missing='fill'." if without else ".")
         )
     if reset and absent.all():
