@@ -57,7 +57,17 @@ def as_given(step, X):
     if _is_plain(X.specs):
         return X[FLAT_NAME]
     wanted = getattr(step, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
-    return X if wanted == "default" else np.asarray(X)
+    return X if wanted == "default" else _as_table(X, step.get_feature_names_out())
+
+
+def _as_table(X, names):
+    """All columns of a step, NaN in those of sources that X lacks."""
+    table = np.asarray(X)
+    if table.shape[1] == len(names):
+        return table
+    whole = np.full((len(X), len(names)), np.nan, np.result_type(table, np.float32))
+    whole[:, np.isin(names, column_names(X.specs))] = table
+    return whole
 
 
 def joined(names):

@@ -164,3 +164,17 @@ def test_series_on_disk_stay_there(tmp_path):
     assert not isinstance(lazy.values_of("ts"), np.ndarray)
     np.testing.assert_array_equal(lazy["ts"], GapFiller().fit_transform(MultiSource(ts=values))["ts"])
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(lazy[5:9]))["ts"], lazy["ts"][5:9])
+
+
+def test_tables_have_the_columns_of_sources_that_are_not_there():
+    rng = np.random.default_rng(0)
+    X = {"ts": rng.normal(size=(20, 3, 2)), "terrain": rng.normal(size=(20, 4))}
+    fill = GapFiller().set_output(transform="pandas").fit(X)
+    for lacking in X:
+        there = {name: values for name, values in X.items() if name != lacking}
+        table = fill.transform(there)
+        whole = fill.transform(X)
+        assert table.columns.tolist() == whole.columns.tolist()
+        of_it = table.columns.str.startswith(lacking + "_")
+        assert table.loc[:, of_it].isna().all().all()
+        pd.testing.assert_frame_equal(table.loc[:, ~of_it], whole.loc[:, ~of_it])
