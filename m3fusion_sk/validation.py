@@ -12,7 +12,7 @@ from .rows import row_blocks
 from .sources import VectorSpec, check_columns, check_names, check_shape, parse_columns, spec_from_layout
 
 FLAT_NAME = "X"  # of the only source of a plain table
-LARGEST = 1e18  # value whose square float32 can hold, and beyond which lie nodata values
+LARGEST = np.float32(1e18)  # value whose square float32 can hold, and beyond which lie nodata values
 
 
 def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=None):
