@@ -90,9 +90,7 @@ def main(folder="demo", size=260, n_dates=12, max_epochs=30, n_estimators=200):
         predictor = ChunkedPredictor(results[model, "all"][0], colors=made.colors)
         predictor.predict(scene, path, overwrite=True)
         print(f"wrote {path}: {agreement(path, made):.4f} of all pixels as made", flush=True)
-    left, _ = plot_map_pair(
-        *maps.values(), titles=("Network, package defaults", "Random forest, stacked features")
-    )
+    left, _ = plot_map_pair(*maps.values(), titles=("Network, defaults", "Random forest, stacked features"))
     left.figure.savefig(folder / "map.png", dpi=120)
     fitted = {model: results[model, "all"][0] for model in maps}
     page = explain(folder / "report.html", made, samples, test, fitted, maps, comparison=table)

@@ -203,6 +203,15 @@ def test_integer_products_are_those_of_integers():
     np.testing.assert_allclose(linear(q), expected - other.numpy(), rtol=1e-5, atol=1e-5)
 
 
+def test_the_largest_products_do_not_overflow():
+    weight = torch.ones(16, 4, 3, 3)
+    q = torch.full((2, 4, 7, 7), 255, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+    maps = int8.Int8Convolution(weight, torch.zeros(16), 0, 1.0, 0)(q)
+    np.testing.assert_allclose(maps, 255 * 36, rtol=1e-5)
+    sums = int8.Int8Linear(weight.flatten(1), 1.0)(q.flatten(1)[:, :36])
+    np.testing.assert_allclose(sums, 255 * 36, rtol=1e-5)
+
+
 @pytest.mark.parametrize("padding", [0, 1])
 def test_integer_convolutions_are_those_of_integers(padding):
     rng = np.random.default_rng(0)

@@ -238,7 +238,7 @@ def make_scene(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     made = make_scene(folder, shape=(60, 60), n_dates=2, n_bands=2, random_state=0)
     ...     print(made.patch.name, made.dates, made.class_names[0], made.colors["meadow"])
-    spot.tif ['2016-04-01', '2016-09-30'] crop cultivations (170, 220, 130)
+    spot.tif ['2016-04-01', '2016-09-30'] crop cultivations (90, 134, 20)
     """
     _check_scene(shape, n_objects)
     _check_views(n_dates, n_bands, patch_bands, cloud_fraction)
