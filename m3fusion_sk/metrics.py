@@ -10,7 +10,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from .targets import as_labels, check_weights
+from .targets import as_labels, check_weights, in_own_type
 
 __all__ = ["LandCoverScores", "land_cover_scores"]
 
@@ -179,7 +179,7 @@ def check_labels(name, values):
     kinds = _kinds_of_labels(values)
     if len(kinds) > 1:
         raise ValueError(f"{name} must hold labels of one type; got {' and '.join(sorted(kinds))}.")
-    return np.asarray(values.tolist()) if values.dtype.hasobject else values
+    return in_own_type(values)
 
 
 def _is_blank(values):

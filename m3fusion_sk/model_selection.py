@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.model_selection import BaseShuffleSplit
 from sklearn.utils import check_random_state
 
-from .targets import as_labels
+from .targets import as_labels, in_own_type
 
 __all__ = ["StratifiedGroupShuffleSplit"]
 
@@ -146,15 +146,13 @@ def _codes(name, meaning, values):
     if np.ndim(values) != 1:
         raise ValueError(f"{name} must have shape (n_samples,); got shape {np.shape(values)}.")
     values = as_labels(values)
-    if values.dtype.hasobject and not pd.isna(values).any():
-        values = np.asarray(values.tolist())
-    codes, _ = pd.factorize(values, sort=not pd.isna(values).any())
-    if (codes < 0).any():
+    missing = pd.isna(values).sum()
+    if missing:
         raise ValueError(
-            f"{name} must give {meaning} of every sample; {np.sum(codes < 0)} of {len(codes)} are missing "
-            "(NaN or None). Drop these samples."
+            f"{name} must give {meaning} of every sample; {missing} of {len(values)} are missing (NaN or "
+            "None). Drop these samples."
         )
-    return codes
+    return pd.factorize(in_own_type(values), sort=True)[0]
 
 
 def _check_lengths(X, y, groups):

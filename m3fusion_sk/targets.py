@@ -59,6 +59,11 @@ def as_labels(values):
     return np.asarray(values) if hasattr(values, "dtype") else np.asarray(values, dtype=object)
 
 
+def in_own_type(labels):
+    """Labels of which none is missing, text as text and numbers as numbers."""
+    return np.asarray(labels.tolist()) if labels.dtype.hasobject else labels
+
+
 def check_weights(sample_weight, n_samples):
     """Weights as floats, one for each sample."""
     if sample_weight is None:

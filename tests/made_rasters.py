@@ -32,6 +32,18 @@ def write(path, values, pixel=10, origin=ORIGIN, crs="EPSG:32631", transform=Non
     return path
 
 
+def write_vrt(path, source, height, width):
+    """A virtual raster of the first band of a raster beside it, on the grid of `write`."""
+    path.write_text(
+        f"""<VRTDataset rasterXSize="{width}" rasterYSize="{height}"><SRS>EPSG:32631</SRS>
+        <GeoTransform>{ORIGIN[0]}, 10, 0, {ORIGIN[1]}, 0, -10</GeoTransform>
+        <VRTRasterBand dataType="Byte" band="1"><SimpleSource>
+        <SourceFilename relativeToVRT="1">{source}</SourceFilename><SourceBand>1</SourceBand>
+        </SimpleSource></VRTRasterBand></VRTDataset>"""
+    )
+    return path
+
+
 CLASS_NAMES = {1: "forest", 2: "water"}
 CLASS_COLORS = {1: (255, 0, 0), 2: (0, 0, 255)}
 

@@ -340,3 +340,4 @@ def test_a_dollar_in_the_name_of_a_class_is_a_dollar(tmp_path):
     y = np.array(["a $\\x$", "b"])
     ax = plot_confusion(land_cover_scores(y, y).confusion)
     ax.figure.canvas.draw()
+    assert y[0] in [label.get_text() for label in ax.get_yticklabels()]

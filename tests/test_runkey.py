@@ -9,7 +9,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from made_rasters import coded, write
+from made_rasters import coded, write, write_vrt
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
@@ -147,12 +147,8 @@ def test_each_single_byte_of_an_input_counts(tmp_path):
 
 def test_files_of_virtual_rasters_count_at_any_depth(tmp_path):
     write(tmp_path / "v.tif", coded(1, 4, 5, "uint8"))
-    vrt = """<VRTDataset rasterXSize="5" rasterYSize="4"><SRS>EPSG:32631</SRS>
-    <GeoTransform>500000, 10, 0, 5630000, 0, -10</GeoTransform><VRTRasterBand dataType="Byte" band="1">
-    <SimpleSource><SourceFilename relativeToVRT="1">{}</SourceFilename><SourceBand>1</SourceBand>
-    </SimpleSource></VRTRasterBand></VRTDataset>"""
-    (tmp_path / "inner.vrt").write_text(vrt.format("v.tif"))
-    (tmp_path / "outer.vrt").write_text(vrt.format("inner.vrt"))
+    write_vrt(tmp_path / "inner.vrt", "v.tif", 4, 5)
+    write_vrt(tmp_path / "outer.vrt", "inner.vrt", 4, 5)
     scene = Scene({"v": VectorRaster(tmp_path / "outer.vrt")}, grid="v")
     assert {path.name for path in scene.files()} == {"outer.vrt", "inner.vrt", "v.tif"}
     before = key_of(scene)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from made_rasters import coded, write
+from made_rasters import coded, write, write_vrt
 from test_predictor import CodeReader, read_map, write_scene
 
 from m3fusion_sk.mapping import (
@@ -55,9 +55,12 @@ def scene_of(path):
     return Scene({"v": VectorRaster(path)}, grid="v")
 
 
-def rows_of(source, name="x", size=4):
-    scene = Scene({name: source}, grid=name)
-    return np.asarray(scene.extract(np.zeros(1, int), np.zeros(1, int))[0][name])[0]
+def rows_of(source):
+    return first_pixel(Scene({"v": source}, grid="v"))
+
+
+def first_pixel(scene):
+    return np.asarray(scene.extract(np.zeros(1, int), np.zeros(1, int))[0]["v"])[0]
 
 
 # ----- which file is meant
@@ -86,7 +89,7 @@ def test_a_scene_goes_on_with_its_files_where_the_folder_changes(tmp_path, monke
     scenes = [Scene({"v": source}, grid="v") for source in sources]
     monkeypatch.chdir(tmp_path / "b")
     for scene in scenes:
-        assert np.asarray(scene.extract(np.zeros(1, int), np.zeros(1, int))[0]["v"]).tolist() == [[1]]
+        assert first_pixel(scene).tolist() == [1]
 
 
 @pytest.mark.parametrize("part", [slice(0, 3), slice(2, 3), slice(1, None)])
@@ -225,12 +228,8 @@ def test_masks_and_virtual_rasters_count_whatever_their_names(tmp_path):
     source = SeriesRaster(tmp_path / "s.tif", n_bands=1, mask=tmp_path / "c.msk")
     assert "c.msk" in {path.name for path in Scene({"s": source}, grid="s").files()}
 
-    vrt = """<VRTDataset rasterXSize="4" rasterYSize="4"><SRS>EPSG:32631</SRS>
-    <GeoTransform>500000, 10, 0, 5630000, 0, -10</GeoTransform><VRTRasterBand dataType="Byte" band="1">
-    <SimpleSource><SourceFilename relativeToVRT="1">{}</SourceFilename><SourceBand>1</SourceBand>
-    </SimpleSource></VRTRasterBand></VRTDataset>"""
-    (tmp_path / "inner.xml").write_text(vrt.format("s.tif"))
-    (tmp_path / "outer.vrt").write_text(vrt.format("inner.xml"))
+    write_vrt(tmp_path / "inner.xml", "s.tif", 4, 4)
+    write_vrt(tmp_path / "outer.vrt", "inner.xml", 4, 4)
     assert {path.name for path in scene_of(tmp_path / "outer.vrt").files()} == {
         "outer.vrt",
         "inner.xml",

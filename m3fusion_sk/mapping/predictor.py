@@ -59,7 +59,7 @@ class ChunkedPredictor:
         A Dask cluster that does the work; its workers must see the map's folder and the sources. The model
         is sent once, through that folder.
     quicklook : bool, default=False
-        Whether to draw the map with its legend into ``map.png``, when the map is made.
+        Whether to draw the map with its legend into ``map.png``; also of a finished map that has no picture.
     verbose : int, default=0
         1 shows a progress bar with pixels per second and the time left.
 
@@ -172,11 +172,12 @@ class ChunkedPredictor:
         """
         job = self._job(scene)
         given, path = Path(path), check_path(path)
-        _check_outcome(job.layers, path, scene, self.quicklook)
+        files = scene.files()  # it opens each of them to know what they consist of
+        _check_outcome(job.layers, path, (*files, *scene.paths), self.quicklook)
         n_jobs = _check_jobs(self.n_jobs)
         _check_client(self.client)
         with locked(path):
-            before = stamps(scene.files())
+            before = stamps(files)
             key = RunKey.of(self.estimator, scene, self._facts(job))
             run = Run(job, key, path, overwrite, before)
             if not run.is_finished():
@@ -312,12 +313,12 @@ def _classes_of(estimator):
     return estimator.classes_
 
 
-def _check_outcome(layers, path, scene, quicklook):
+def _check_outcome(layers, path, sources, quicklook):
     """Refuse names of files that two layers share, or that are those of inputs."""
     names, paths = [layer.name for layer in layers], [layer.path(path) for layer in layers]
     if len(set(paths)) < len(paths):
         raise ValueError(f"Each layer must have a file of its own; got {names}. Rename a source.")
-    inputs = {Path(source).resolve() for source in (*scene.files(), *scene.paths)}
+    inputs = {Path(source).resolve() for source in sources}
     for result in (*paths, beside(path, ".report.json"), *([beside(path, ".png")] if quicklook else [])):
         if result.resolve() in inputs:
             raise ValueError(

@@ -87,33 +87,26 @@ class Run:
         self.job, self.key, self.path, self.overwrite = job, key, path, overwrite
         self.before = before
         self.folder = path.with_name(path.name + ".run")
-
-    @property
-    def report(self):
-        """Where the run's report is; its quick-look is beside it."""
-        return beside(self.path, ".report.json")
+        self.finals = {layer.name: layer.path(path) for layer in job.layers}
+        self.report, self.picture = beside(path, ".report.json"), beside(path, ".png")
 
     def is_finished(self):
         """Whether the map is there, with all its layers, by a run with the same key, as it was written."""
-        finals = {layer.name: layer.path(self.path) for layer in self.job.layers}
-        finished = all(path.is_file() and key_of(path) == self.key.digest for path in finals.values())
-        if not finished or not is_as_written(finals, read_report(self.report)):
+        finished = all(path.is_file() and key_of(path) == self.key.digest for path in self.finals.values())
+        if not finished or not is_as_written(self.finals, read_report(self.report)):
             return False
         remove_leftovers(self.folder, self.key)
         return True
 
     def check_free(self, quicklook):
         """Refuse to replace what was not asked to be replaced."""
-        layers = [layer.path(self.path) for layer in self.job.layers]
-        beside_it = [self.report, *([beside(self.path, ".png")] if quicklook else [])]
-        for path in (*layers, *beside_it):
+        beside_it = [self.report, self.picture] if quicklook else [self.report]
+        for path in (*self.finals.values(), *beside_it):
             if path.is_dir():
                 raise IsADirectoryError(f"The map needs the name of the folder {path}. Choose another name.")
         if self.overwrite:
             return
-        there = {
-            layer.name: path for layer, path in zip(self.job.layers, layers, strict=True) if path.exists()
-        }
+        there = {name: path for name, path in self.finals.items() if path.exists()}
         report = read_report(self.report)
         for path in there.values():
             key = key_of(path)
@@ -183,12 +176,12 @@ class Run:
         old, outputs = read_report(self.report), {}
         for layer in self.job.layers:
             mosaic = Mosaic(store, layer, self.job.scene.grid, self.job.chunk_size)
-            final = layer.path(self.path)
+            final = self.finals[layer.name]
             outputs[layer.name] = assemble(mosaic, self.job.legend, self.key, final), final
         told = make_report(self.key, self.job, store, progress, outputs)
         (finished, _), *others = outputs.values()
         if quicklook:
-            drawn = write_quicklook(finished, self.folder / "quicklook.png"), beside(self.path, ".png")
+            drawn = write_quicklook(finished, self.folder / "quicklook.png"), self.picture
             told["quicklook"] = told_of(*drawn)
             others.append(drawn)
         self._write_report(told, self.folder)
@@ -206,13 +199,12 @@ class Run:
 
     def draw(self):
         """The quick-look of a finished map, unless there is a picture."""
-        picture = beside(self.path, ".png")
-        if picture.exists():
+        if self.picture.exists():
             return
         with _as_not_written(self.path, self.folder), TemporaryDirectory(dir=self.path.parent) as folder:
             drawn = write_quicklook(self.path, Path(folder, "quicklook.png"))
-            told = {**read_report(self.report), "quicklook": told_of(drawn, picture)}
-            publish(drawn, picture)
+            told = {**read_report(self.report), "quicklook": told_of(drawn, self.picture)}
+            publish(drawn, self.picture)
             self._write_report(told, Path(folder))
 
 

@@ -129,15 +129,15 @@ def _colors(file, names):
     return {code: tuple(part / 255 for part in table[code][:3]) for code in names}
 
 
-def _unit(crs, latitude):
-    """Unit of coordinates, and its length in metres."""
+def _unit(crs, y):
+    """Unit of coordinates, and its length along x in metres, where y is that of the middle."""
     if not crs:
         return "pixel", None
     name, factor = crs.units_factor
     if crs.is_geographic:
-        return name, _METRES_PER_DEGREE * float(np.cos(np.radians(latitude)))
-    if crs.to_epsg() == WEB_MERCATOR:  # whose metres shrink towards the poles; `latitude` is y
-        factor /= np.cosh(latitude / EARTH_RADIUS)
+        return name, _METRES_PER_DEGREE * float(np.cos(np.radians(y)))
+    if crs.to_epsg() == WEB_MERCATOR:  # whose metres shrink towards the poles
+        factor /= np.cosh(y / EARTH_RADIUS)
     return "m" if name in ("metre", "meter") else name, factor
 
 

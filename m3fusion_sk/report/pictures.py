@@ -97,8 +97,7 @@ def swipe_of(maps):
     legend = _legend(found.values())
     layers = [_layer(name, shown, legend, bounds) for name, shown in found.items()]
     width, height = bounds[2] - bounds[0], bounds[3] - bounds[1]
-    stretch = _stretch(first)
-    return Swipe(layers, legend, width * stretch / height, bounds, first.unit, _scale(first, width))
+    return Swipe(layers, legend, width / first.aspect / height, bounds, first.unit, _scale(first, width))
 
 
 def _check_overlap(found, edges):
@@ -107,11 +106,6 @@ def _check_overlap(found, edges):
     if left >= right or bottom >= top:
         places = {shown.path: shown.bounds for shown in found.values()}
         raise ValueError(f"maps must show the same ground to be laid over each other; got bounds {places}.")
-
-
-def _stretch(shown):
-    """A degree along x is shorter than one along y."""
-    return shown.metres / 111_320 if shown.unit == "degree" else 1.0
 
 
 def _scale(shown, width):
