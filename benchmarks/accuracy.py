@@ -6,8 +6,9 @@ says how long it will take, goes on with the rows that stand in the output folde
 writes them there. `--tables` prints them without running anything. The studies: "baselines" is the
 comparison; "ablation" leaves out each part of the recipe; "encoders" and "imbalance" change one setting;
 "learning" trains on few objects up to all. All but the first make three fits of each model, on another fold
-and with another seed each, and compare them in pairs. Seconds are of the processor, with one thread: set
-OMP_NUM_THREADS=1.
+and with another seed each, and compare them in pairs. "ablation" and "encoders", by which the defaults are
+chosen, do so on inner folds of the training objects of the first outer fold, and score no test object of it.
+Seconds are of the processor, with one thread: set OMP_NUM_THREADS=1.
 """
 
 import argparse
@@ -20,8 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from baselines import GRIDS, spread, tuned
-from comparison import estimate, print_tables
+from baselines import GRIDS, inner_folds, spread, tuned
+from comparison import OPTIONAL, estimate, print_tables, with_numbers
 from datasets import DATASETS, DataMissing
 from recipes import ABLATION, ENCODERS, IMBALANCE, OURS, PAPER, RECIPES, SMALL
 from sklearn.base import clone
@@ -41,34 +42,46 @@ STUDIES = {
 }
 ALL_FITS = [(fold, seed) for fold in range(SPLITS) for seed in SEEDS]  # of the comparison
 PAIRS = [(0, 0), (1, 1), (2, 2)]  # of the other studies
+INNER = [(0, 0, 0), (0, 1, 1), (0, 2, 2)]  # of those that choose: fold, seed, fold of its training objects
+CHOOSING = {"ablation", "encoders"}
 OBJECTS = (5, 10, 20, 50, 100)  # and all of them
 
 
 class Task(NamedTuple):
-    """One fit; on so many training objects, or on all."""
+    """One fit; on so many training objects, or on all; within an inner fold of them, or on the outer one."""
 
     data: str
     fold: int
     model: str
     seed: int
     objects: int | None = None
+    inner: int | None = None
 
     @property
     def stem(self):
         """Of the names of its files."""
         parts = [self.model, self.fold, self.seed, *([] if self.objects is None else [self.objects])]
+        parts += [] if self.inner is None else ["inner", self.inner]
         return "_".join("".join(c if c.isalnum() else "-" for c in str(part)) for part in parts)
 
 
 def tasks(names, models, fits, sizes=(None,)):
     """Every fit of the study; models that are not ours have one seed."""
-    return [
-        Task(name, fold, model, seed, objects)
+    found = (
+        Task(name, fold, model, seed if model in RECIPES else SEEDS[0], objects, *inner)
         for name in names
         for objects in sizes
         for model in models
-        for fold, seed in dict.fromkeys((fold, seed if model in RECIPES else SEEDS[0]) for fold, seed in fits)
-    ]
+        for fold, seed, *inner in fits
+    )
+    return list(dict.fromkeys(found))
+
+
+def fits_of(name):
+    """Folds and seeds of a study."""
+    if name == "baselines":
+        return ALL_FITS
+    return INNER if name in CHOOSING else PAIRS
 
 
 def fit(model, X, y, groups, seed, budget):
@@ -161,10 +174,17 @@ class Study:
     def sides(self, task):
         """Rows to train and to test on, or None where there are fewer objects than the task asks for."""
         train, test = self.folds[task.fold]
+        if task.inner is not None:
+            return self.inner_sides(train, task.inner)
         if task.objects is None:
             return train, test
         kept = few(np.asarray(self.data.objects)[train], self.data.y[train], task.objects, task.fold)
         return None if kept is None else (train[kept], test)
+
+    def inner_sides(self, train, inner):
+        """The same within the training objects of an outer fold."""
+        kept, left = inner_folds(self.data.y[train], self.data.groups[train], seed=0)[inner]
+        return train[kept], train[left]
 
     def path(self, task, suffix):
         return self.folder / f"{task.stem}{suffix}"
@@ -215,17 +235,18 @@ def study(name, todo, jobs, output):
 
 def line_of(row):
     objects = "" if row["objects"] is None else f" on {row['objects']} objects"
+    inner = "" if row["inner"] is None else f", inner {row['inner']}"
     return (
-        f"{row['data']} fold {row['fold']}{objects}: {row['model']} {row['accuracy']:.4f} "
+        f"{row['data']} fold {row['fold']}{inner}{objects}: {row['model']} {row['accuracy']:.4f} "
         f"({row['fit_seconds']:.0f} s, {row['chosen']})"
     )
 
 
 def take_over(table, output):
     """Put rows that were measured elsewhere into the output folder, where it has none of its own."""
-    rows = pd.read_csv(table).astype({"objects": float})
+    rows = with_numbers(pd.read_csv(table))
     for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
-        row["objects"] = None if row["objects"] is None else int(row["objects"])
+        row.update({name: None if row[name] is None else int(row[name]) for name in OPTIONAL})
         task = Task(*(row[name] for name in Task._fields))
         path = output / task.data / f"{task.stem}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -255,7 +276,7 @@ def main():
     if arguments.known:
         take_over(arguments.known, arguments.output)
     models = arguments.models or STUDIES[arguments.study]
-    fits = ALL_FITS if arguments.study == "baselines" else PAIRS
+    fits = fits_of(arguments.study)
     sizes = (*OBJECTS, None) if arguments.study == "learning" else (None,)
     wanted = tasks(arguments.data, models, fits, sizes)
     todo = [task for task in wanted if not (arguments.output / task.data / f"{task.stem}.json").exists()]

@@ -14,6 +14,7 @@ from m3fusion_sk.plotting import plot_learning_curve, plot_time_accuracy
 
 MEASURED = Path(__file__).parent / "results" / "accuracy.csv"
 NO_OBJECTS = {"rondonia"}  # whose groups are squares with pixels of several classes: their vote means nothing
+OPTIONAL = ["objects", "inner"]  # columns of rows that only some studies fill
 SCORES = ["accuracy", "f1_weighted", "f1_macro", "kappa", "object_accuracy"]
 
 
@@ -32,6 +33,12 @@ def estimate(todo, jobs):
         + (f", and {unknown} that were not timed before" if unknown else "")
         + ". Finished rows are kept: an interrupted run goes on with them."
     )
+
+
+def with_numbers(rows):
+    """The rows with NaN where a column of some studies only has no number, or did not exist yet."""
+    columns = rows.columns.union(OPTIONAL, sort=False)
+    return rows.reindex(columns=columns).astype(dict.fromkeys(OPTIONAL, float))
 
 
 def kinds_of(rows):
@@ -151,7 +158,7 @@ def print_tables(rows, wanted, study, output):
     rows : DataFrame
         All that there are.
     wanted : DataFrame
-        Data, fold, model, seed and objects of the rows of the study.
+        Data, fold, model, seed, objects and inner fold of the rows of the study.
     study : str
     output : Path
     """
@@ -159,7 +166,7 @@ def print_tables(rows, wanted, study, output):
         print("no rows yet")
         return
     rows.round(4).to_csv(output / "accuracy.csv", index=False)
-    rows = rows.astype({"objects": float}).merge(wanted.astype({"objects": float}))
+    rows = with_numbers(rows).merge(with_numbers(wanted))
     tables = tables_of(rows, study)
     text = "\n\n".join(f"### {name}\n\n{as_markdown(table)}" for name, table in tables.items())
     (output / f"{study}.md").write_text(text + "\n")

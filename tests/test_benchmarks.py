@@ -1,5 +1,6 @@
 """The benchmarks run on the real data, small; they skip where M3FUSION_DATA is unset."""
 
+import json
 import os
 import subprocess
 import sys
@@ -200,11 +201,45 @@ def test_rows_that_were_measured_elsewhere_are_taken_over(study, tmp_path):
     rows, known = of.rows_in(tmp_path).fillna(np.nan), pd.read_csv(measured)
     keys = list(of.Task._fields)
     rows, known = (
-        table.astype({"objects": float}).sort_values(keys).reset_index(drop=True) for table in (rows, known)
+        study.comparison.with_numbers(table).sort_values(keys).reset_index(drop=True)
+        for table in (rows, known)
     )
     pd.testing.assert_frame_equal(rows[known.columns], known, check_dtype=False)
-    task = of.tasks(["made"], [of.OURS], of.PAIRS)[0]
-    assert (tmp_path / task.data / f"{task.stem}.json").exists()  # where the study looks for it
+    for task in (of.tasks(["made"], [of.OURS], fits)[0] for fits in (of.PAIRS, of.ALL_FITS)):
+        assert (tmp_path / task.data / f"{task.stem}.json").exists()  # where the study looks for it
+
+
+def test_rows_of_all_studies_are_taken_over_to_names_of_their_own(study, tmp_path):
+    of = study.accuracy
+    wanted = [
+        of.Task("made", 0, of.OURS, 0),
+        of.Task("made", 0, of.OURS, 0, objects=5),
+        of.Task("made", 0, of.OURS, 0, inner=0),
+    ]
+    pd.DataFrame(wanted).assign(accuracy=0.5).to_csv(tmp_path / "rows.csv", index=False)
+    of.take_over(tmp_path / "rows.csv", tmp_path / "output")
+    for task in wanted:
+        row = json.loads((tmp_path / "output" / "made" / f"{task.stem}.json").read_text())
+        assert of.Task(*(row[name] for name in of.Task._fields)) == task
+    pd.DataFrame(wanted).drop(columns="inner").head(1).to_csv(tmp_path / "old.csv", index=False)
+    of.take_over(tmp_path / "old.csv", tmp_path / "older")  # of before there were inner folds
+    assert (tmp_path / "older" / "made" / f"{wanted[0].stem}.json").exists()
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["rondonia", "lpis"])
+def test_studies_that_choose_score_no_test_object_of_the_first_fold(study, tmp_path, name):
+    of = study.accuracy
+    work = of.Study(name, tmp_path)
+    outer = np.unique(work.data.groups[work.folds[0][1]])
+    assert of.fits_of("ablation") == of.fits_of("encoders") == of.INNER
+    tested = []
+    for task in of.tasks([name], [of.OURS], of.INNER):
+        train, test = (np.unique(work.data.groups[side]) for side in work.sides(task))
+        assert not set(train) & set(test)
+        assert not (set(train) | set(test)) & set(outer)
+        tested.extend(test)
+    assert sorted(tested) == sorted(np.unique(work.data.groups[work.folds[0][0]]))  # each once
 
 
 def test_other_models_have_one_seed_and_the_changes_three_pairs(study):
