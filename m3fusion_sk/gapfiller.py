@@ -154,8 +154,9 @@ def _band_means(X, name):
         values = np.moveaxis(X.gather(name, rows), 1 + spec.band_axis, -1).reshape(-1, spec.n_bands)
         missing = np.isnan(values)
         known = np.where(missing, 0, values).astype(np.float64, copy=False)
-        total += np.ones(len(values)) @ known  # a product: fast
-        count += len(values) - np.count_nonzero(missing, axis=0)
+        ones = np.ones(len(values))  # products add up fastest
+        total += ones @ known
+        count += len(values) - ones @ missing.astype(np.float64)
     if not count.all():
         raise ValueError(
             f"X[{name!r}] has no valid value in band {np.argmin(count)} (counted from 0) of any sample. "

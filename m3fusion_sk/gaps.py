@@ -9,7 +9,7 @@ from .rows import row_blocks
 
 __all__ = ["fill_linear"]
 
-VALUES_AT_ONCE = 1 << 18  # temporary arrays stay in the processor's cache
+VALUES_AT_ONCE = 1 << 16  # temporary arrays stay in the processor's cache
 
 
 def fill_linear(values, missing, days=None):

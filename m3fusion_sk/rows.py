@@ -60,8 +60,11 @@ def map_rows(values, function, row_shape, dtype):
     lazy = MappedRows(values, function, row_shape, dtype)
     if not isinstance(base, np.ndarray) or isinstance(base, np.memmap):
         return lazy
+    blocks = row_blocks(lazy.shape[0], math.prod(row_shape))
+    if len(blocks) == 1:
+        return np.ascontiguousarray(lazy[blocks[0]], dtype)
     out = np.empty(lazy.shape, dtype)
-    for rows in row_blocks(len(out), math.prod(row_shape)):
+    for rows in blocks:
         out[rows] = lazy[rows]
     return out
 

@@ -171,11 +171,9 @@ def _check_layout_size(sources, n_features):
 
 
 def _check_finite(X, name, allow_nan):
-    if np.dtype(X.values_of(name).dtype).kind != "f":
+    if np.dtype(X.values_of(name).dtype).kind != "f" or _all_within(X, name, allow_nan):
         return
     bad = _count_bad(X, name, _too_large if allow_nan else lambda block: ~(np.abs(block) <= LARGEST))
-    if not bad:
-        return
     _refuse_too_large(X, name)
     found = "infinity" if allow_nan else "NaN or infinity"
     fill = (
@@ -184,6 +182,23 @@ def _check_finite(X, name, allow_nan):
         else " Replace them, or leave these samples out; GapFiller() fills series only."
     )
     raise ValueError(f"Input X[{name!r}] contains {found} in {bad} of {len(X)} samples.{fill}")
+
+
+def _all_within(X, name, allow_nan):
+    """Whether no value is bad; of patches, whether none of their image is, which holds each value once."""
+    values = X.values_of(name)
+    if isinstance(values, PatchView) and _within(values.image, allow_nan):
+        return True
+    return all(_within(block, allow_nan) for block in _row_blocks(X, name))
+
+
+def _within(block, allow_nan):
+    """Whether no value is bad: the extremes tell it, without an array beside."""
+    if not block.size:
+        return True
+    least, most = (np.fmin, np.fmax) if allow_nan else (np.minimum, np.maximum)
+    low, high = (extreme.reduce(block, axis=None) for extreme in (least, most))
+    return bool(low >= -LARGEST and high <= LARGEST) or bool(allow_nan and np.isnan(low))
 
 
 def _too_large(block):
@@ -200,8 +215,10 @@ def _refuse_too_large(X, name):
 
 
 def _count_bad(X, name, is_bad):
-    values = X.values_of(name)
-    if isinstance(values, PatchView) and not is_bad(values.image).any():
-        return 0
-    blocks = (X.gather(name, rows) for rows in row_blocks(len(X), X.specs[name].size))
-    return sum(int(is_bad(block.reshape(len(block), -1)).any(axis=1).sum()) for block in blocks)
+    blocks = (block.reshape(len(block), -1) for block in _row_blocks(X, name))
+    return sum(int(is_bad(block).any(axis=1).sum()) for block in blocks)
+
+
+def _row_blocks(X, name):
+    """All values of a source, a block of samples at a time."""
+    return (X.gather(name, rows) for rows in row_blocks(len(X), X.specs[name].size))

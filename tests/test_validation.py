@@ -1,6 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array, dok_array
 from sklearn.base import BaseEstimator
 
@@ -210,3 +213,24 @@ def test_a_layout_must_fit_the_table(model, X, layout, error, message):
 def test_a_table_of_another_width_is_refused_after_fit(fitted, X):
     with pytest.raises(ValueError, match="X has 9 features, but Model is expecting 10 features"):
         check_sources(fitted, np.asarray(X)[:, :9], reset=False)
+
+
+@given(
+    values=arrays(
+        st.sampled_from([np.float16, np.float32, np.float64]),
+        st.tuples(st.integers(1, 4), st.integers(1, 5)),
+        elements=st.sampled_from([0, 1, -2.5, np.nan, np.inf, -np.inf, 6e4, -6e4]),
+    ),
+    factor=st.sampled_from([1, 1e20]),
+    allow_nan=st.booleans(),
+)
+def test_values_are_refused_by_their_extremes_as_one_by_one(values, factor, allow_nan):
+    if values.dtype != np.float16:
+        values = values * values.dtype.type(factor)
+    bad = np.isinf(values) | (np.abs(values.astype(float)) > 1e18) | (np.isnan(values) & (not allow_nan))
+    X = MultiSource(ts=values[:, :, None])
+    if bad.any():
+        with pytest.raises(ValueError, match=rf"in {bad.any(axis=1).sum()} of|beyond"):
+            check_sources(Model(), X, reset=True, allow_nan=allow_nan)
+    else:
+        check_sources(Model(), X, reset=True, allow_nan=allow_nan)
