@@ -13,7 +13,7 @@ from made_rasters import write_class_map
 from PIL import Image
 from sklearn.pipeline import make_pipeline
 
-from m3fusion_sk import M3FusionClassifier, SelectSources, land_cover_report, stacked_forest
+from m3fusion_sk import M3FusionClassifier, MultiSource, SelectSources, land_cover_report, stacked_forest
 from m3fusion_sk.areas import estimate_areas
 from m3fusion_sk.calibration import calibration_scores
 from m3fusion_sk.report import describe_models
@@ -339,6 +339,18 @@ def test_models_are_asked_in_one_go_and_their_answers_make_a_page(tmp_path):
         "origin",
     ]
     assert network.content_hash() in shown.words
+
+
+def test_a_class_that_only_the_test_samples_have_counts_as_wrong(tmp_path):
+    rng, y = np.random.default_rng(0), np.repeat(["crops", "forest", "water"], 20)
+    X = MultiSource(ts=rng.normal(size=(60, 3, 2)) + (y == "crops")[:, None, None])
+    trained = y != "water"
+    forest = stacked_forest(10, random_state=0).fit(X[trained], y[trained])
+    found = describe_models({"forest": forest}, X, y, n_repeats=1)
+    summary = found["calibration"]["forest"].summary
+    assert summary["accuracy"] == np.mean(found["predictions"]["forest"] == y) <= 2 / 3
+    assert summary["log_loss"] > 20 / 60 * -np.log(1e-14)
+    assert "water" in land_cover_report(tmp_path / "r.html", **found).read_text()
 
 
 def test_models_without_series_or_attention_say_less(tmp_path):

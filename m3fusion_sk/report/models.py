@@ -22,7 +22,7 @@ def describe_models(models, X, y, *, groups=None, dates=None, n_repeats=3, max_s
     X : MultiSource or dict of str to array
         Test samples, of objects that did not train.
     y : array of shape (n_samples,)
-        Their true classes.
+        Their true classes. One that did not train has a probability of 0, and counts as wrong.
     groups : array of shape (n_samples,), optional
         Their objects.
     dates : dict of str to sequence, optional
@@ -67,7 +67,7 @@ def describe_models(models, X, y, *, groups=None, dates=None, n_repeats=3, max_s
         "y_true": y,
         "predictions": {n: np.asarray(models[n].classes_)[p.argmax(axis=1)] for n, p in probas.items()},
         "groups": groups,
-        "calibration": {n: calibration_scores(y, p, models[n].classes_) for n, p in probas.items()},
+        "calibration": {n: _calibration(y, p, models[n].classes_) for n, p in probas.items()},
         "importance": _importances(
             first, *_some(max_samples, X, y, groups, random_state), dates, n_repeats, random_state
         ),
@@ -75,6 +75,13 @@ def describe_models(models, X, y, *, groups=None, dates=None, n_repeats=3, max_s
     }
     attention = _attention(first, X, y, dates or {})
     return {**found, "attention": attention} if attention else found
+
+
+def _calibration(y, proba, classes):
+    """As `calibration_scores`; a class that did not train has a probability of 0."""
+    others = np.setdiff1d(y, classes)
+    proba = np.hstack([proba, np.zeros((len(proba), len(others)), proba.dtype)])
+    return calibration_scores(y, proba, [*classes, *others])
 
 
 def _some(n, X, y, groups, random_state):
