@@ -50,7 +50,7 @@ docs: $(VENV)/.ready-docs ## the documentation, with its gallery, in docs/_build
 	$(RUN) docs/check_links.py $(DOCS)
 
 test: $(READY) ## all tests
-	SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -q
+	SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist loadfile
 
 test-oldest: $(OLDEST)/.ready ## what meets scikit-learn, with the oldest versions that are supported
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -q -W ignore::pytest.PytestRemovedIn10Warning \
@@ -70,7 +70,7 @@ wheel-test: wheel ## the wheel in a clean environment: metadata, quick tests
 	$(CLEAN)/bin/python -m pip check
 
 soak: $(READY) ## the same tests with larger counts
-	M3FUSION_SOAK=1 SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -q
+	M3FUSION_SOAK=1 SCIPY_ARRAY_API=1 OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist loadfile
 
 bench: $(READY) ## speed against the plain way: half an hour on a quiet machine
 	$(RUN) -m pip install --quiet -c constraints.txt -e ".[bench]"
