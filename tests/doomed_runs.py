@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -236,8 +237,7 @@ class Trials:
         calls = log.stat().st_size if log.exists() else 0
         expected = 0 if done else N_CHUNKS - proved
         self.check(calls == expected, f"map {self.n_maps}: computed {calls} chunks, not {expected}")
-        for path in sorted(folder.iterdir()):
-            path.unlink()
+        shutil.rmtree(folder)
 
     def kill(self, folder):
         i = self.kinds.total()

@@ -16,7 +16,7 @@ from test_predictor import CodeReader, read_map, write_scene
 from m3fusion_sk.mapping import ChunkedPredictor, MapBusy, MapNotWritten, RunMismatch, Scene, VectorRaster
 from m3fusion_sk.mapping.journal import Journal
 from m3fusion_sk.mapping.runkey import RunKey
-from m3fusion_sk.mapping.store import ChunkStore, write_chunk
+from m3fusion_sk.mapping.store import ChunkStore, remove_leftovers, write_chunk
 
 N_MUTANTS = 1000 if os.environ.get("M3FUSION_SOAK") else 100
 KEY = RunKey({"model": "m", "map": {"chunk_size": 3}})
@@ -89,6 +89,65 @@ def test_a_run_with_another_key_is_refused_and_can_be_dropped(scene, tmp_path):
     ChunkedPredictor(estimator, 5, batch_size=300).predict(scene, path, overwrite=True)
     assert estimator.n_calls == 12
     assert not (tmp_path / "map.tif.run").exists()
+
+
+# ----- stopped while removing
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed(function, n_removals):
+    """Call a function that is stopped when it has removed so many files and folders; whether it was."""
+    left = [n_removals]
+
+    def counted(remove):
+        def counting(*arguments, **named):
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            return remove(*arguments, **named)
+
+        return counting
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("unlink", "rmdir"):
+            patch.setattr(os, name, counted(getattr(os, name)))
+        try:
+            function()
+        except Killed:
+            return True
+    return False
+
+
+def store_with_chunks(folder):
+    store = ChunkStore.open(folder, KEY)
+    for chunk in range(3):
+        store.record(write_chunk(folder, chunk, {"map": np.full((2, 2), chunk)}))
+    (folder / "map.tif.partial").touch()
+    return store
+
+
+@pytest.mark.parametrize("n_first", range(10))
+def test_a_removal_can_be_stopped_anywhere_also_twice_and_leaves_nothing_in_the_end(tmp_path, n_first):
+    for n_second in range(10):
+        folder = tmp_path / f"{n_second}.run"
+        was_stopped = killed(store_with_chunks(folder).remove, n_first)
+        assert was_stopped == folder.exists() == (n_first < 8)  # 3 chunks, their folder, 3 files, the folder
+        killed(lambda folder=folder: remove_leftovers(folder, KEY), n_second)
+        remove_leftovers(folder, KEY)
+        assert not folder.exists()
+
+
+@pytest.mark.parametrize("n_removals", range(9))
+def test_a_run_that_was_stopped_while_dropping_another_can_be_followed(tmp_path, n_removals):
+    folder, other = tmp_path / "map.tif.run", RunKey({"model": "other", "map": {"chunk_size": 3}})
+    store_with_chunks(folder)
+    killed(lambda: ChunkStore.open(folder, other, overwrite=True), n_removals)
+    assert ChunkStore.open(folder, other, overwrite=True).records == {}
+    assert json.loads((folder / "run.json").read_text())["key"] == other.digest
+    assert sorted(path.name for path in folder.rglob("*")) == ["chunks", "run.json"]
 
 
 # ----- altered files

@@ -51,7 +51,7 @@ class ChunkStore:
                     f"{folder} must be free for the run; it holds files that are no run's. Move them, or "
                     "choose another name."
                 )
-            shutil.rmtree(folder)
+            _remove(folder)
         store = cls(folder, key)
         store.chunks.mkdir(parents=True, exist_ok=True)
         if not (folder / _RUN).exists():
@@ -104,10 +104,8 @@ class ChunkStore:
         return content if hashlib.sha256(content).hexdigest() == record["sha256"] else None
 
     def remove(self):
-        """Forget the run: its map is complete. What says whose run it was goes last."""
-        shutil.rmtree(self.chunks)
-        self.journal.path.unlink(missing_ok=True)
-        shutil.rmtree(self.folder)
+        """Forget the run: its map is complete."""
+        _remove(self.folder)
 
 
 def write_chunk(folder, chunk, arrays):
@@ -129,8 +127,18 @@ def write_chunk(folder, chunk, arrays):
 
 def remove_leftovers(folder, key):
     """Remove what a finished run with this key left when it was stopped while removing it."""
-    if _read_run(folder).get("key") == key.digest:
-        shutil.rmtree(folder)
+    if folder.is_dir() and _is_of(folder, key):
+        _remove(folder)
+
+
+def _remove(folder):
+    """Remove a run's folder. What says whose it was goes last: whoever is stopped here can be followed."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != _RUN:
+            path.unlink()
+    shutil.rmtree(folder)
 
 
 def _read_run(folder):
