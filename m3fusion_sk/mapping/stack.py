@@ -135,7 +135,9 @@ class Stack:
         top, left = int(rows.min()), int(cols.min())
         block = self.read((top, int(rows.max()) + 1), (left, int(cols.max()) + 1))
         flat = (rows - top) * block.shape[2] + (cols - left)
-        return np.ascontiguousarray(block.reshape(len(block), -1).T).take(flat, axis=0)
+        values = np.ascontiguousarray(block.reshape(len(block), -1).T)
+        del block  # a chunk of a long series is large: two copies of it at most
+        return values if _are_all(flat, len(values)) else values.take(flat, axis=0)
 
     def scaled(self, values, axis):
         """Raw values with scale and offset; `axis` is that of the bands."""
@@ -193,3 +195,8 @@ def _as_factor(name, what, value, shape):
     if not np.isfinite(values).all():
         raise ValueError(f"{what} of source {name!r} must be finite; got {value!r:.200}.")
     return values
+
+
+def _are_all(positions, n):
+    """Whether these are all of n positions, in order."""
+    return len(positions) == n and np.array_equal(positions, np.arange(n))
