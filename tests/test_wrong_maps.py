@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -111,12 +112,13 @@ def test_mapped_arrays_that_were_changed_in_memory_alone_travel_by_their_values(
 
 
 @pytest.mark.parametrize("mode", [None, "r", "r+"])
-def test_arrays_of_patches_are_never_written_to(tmp_path, mode):
+@pytest.mark.parametrize("kind", [partial(PatchRaster, size=3), VectorRaster, partial(SeriesRaster, n_bands=1)])
+def test_arrays_of_the_user_are_never_written_to(tmp_path, kind, mode):
     image = np.ones((1, 8, 8), np.float32)
     image[0, 2:4, 2:4] = np.nan
     np.save(tmp_path / "image.npy", image)
     values = np.load(tmp_path / "image.npy", mmap_mode=mode)
-    scene = Scene({"p": PatchRaster(RasterArray(values, PLACE), size=3)}, grid="p")
+    scene = Scene({"p": kind(RasterArray(values, PLACE))}, grid="p")
     maps = []
     for chunk_size in (8, 2):
         path = ChunkedPredictor(Blind(), chunk_size).predict(scene, tmp_path / f"{chunk_size}.tif")

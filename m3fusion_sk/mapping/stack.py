@@ -135,7 +135,7 @@ class Stack:
         top, left = int(rows.min()), int(cols.min())
         block = self.read((top, int(rows.max()) + 1), (left, int(cols.max()) + 1))
         flat = (rows - top) * block.shape[2] + (cols - left)
-        values = np.ascontiguousarray(block.reshape(len(block), -1).T)
+        values = np.array(block.reshape(len(block), -1).T, order="C")  # never the user's own array
         del block  # a chunk of a long series is large: two copies of it at most
         return values if _are_all(flat, len(values)) else values.take(flat, axis=0)
 
