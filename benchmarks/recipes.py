@@ -16,6 +16,7 @@ ABLATION = {
     "without dropout": {"dropout": 0},
     "without auxiliary heads": {"alpha": 0},
     "without weight decay": {"weight_decay": 0},
+    "without normalised features and weight decay": {"feature_norm": False, "weight_decay": 0},
     "without automatic epochs": {"max_epochs": 40},
     "without one-cycle": {"schedule": "constant", "lr": 2e-4},
 }

@@ -112,7 +112,9 @@ def test_mapped_arrays_that_were_changed_in_memory_alone_travel_by_their_values(
 
 
 @pytest.mark.parametrize("mode", [None, "r", "r+"])
-@pytest.mark.parametrize("kind", [partial(PatchRaster, size=3), VectorRaster, partial(SeriesRaster, n_bands=1)])
+@pytest.mark.parametrize(
+    "kind", [partial(PatchRaster, size=3), VectorRaster, partial(SeriesRaster, n_bands=1)]
+)
 def test_arrays_of_the_user_are_never_written_to(tmp_path, kind, mode):
     image = np.ones((1, 8, 8), np.float32)
     image[0, 2:4, 2:4] = np.nan
