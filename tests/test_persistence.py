@@ -227,6 +227,7 @@ def test_altered_files_are_refused_by_name_or_change_nothing(saved, tmp_path, ki
     assert refused > 0.7 * n_mutants
 
 
+@pytest.mark.timeout(3600)
 def test_altered_descriptions_with_a_forged_checksum_do_not_crash(saved, tmp_path):
     """The checksum tells damage, not malice: what it lets through is refused, or is a classifier."""
     rng, content, path = np.random.default_rng(1), saved.read_bytes(), tmp_path / "mutant.m3f"
