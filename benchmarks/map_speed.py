@@ -91,7 +91,7 @@ def memory(megapixels):
         steps = [
             f"{found['seconds_of_all_chunks'][step]:.0f}" for step in ("read", "cut", "predict", "write")
         ]
-        row = [f"{height}x{width}", f"{found['peak_gb']:.2f} GB", f"{found['seconds']:.0f}", *steps]
+        row = [f"{height}x{width}", f"{found['peak_gb']:.3f} GB", f"{found['seconds']:.0f}", *steps]
         print("| " + " | ".join(row) + " |", flush=True)
 
 
