@@ -11,6 +11,7 @@ memory: patch by patch, and as views of the image, which share what neighbours h
 """
 
 import argparse
+import itertools
 import json
 import resource
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from affine import Affine
+from speed.turns import in_turns, median
 
 from m3fusion_sk import M3FusionClassifier, make_scene, paper_settings
 from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, RasterArray, Scene, SeriesRaster
@@ -105,28 +107,20 @@ def speed(side, pairs):
         X = views.materialize()
         settings = {**paper_settings(), "max_epochs": 1, "random_state": 0}
         network = M3FusionClassifier(**settings).fit(X[:64], np.arange(64) % 13)
+        paths = (Path(folder, f"{i}.tif") for i in itertools.count())
         ways = {
             "patches": lambda: network.predict_proba(X),
             "views": lambda: network.predict_proba(views),
-            "map": lambda: ChunkedPredictor(network, 16).predict(scene, new_name(folder)),
+            "map": lambda: ChunkedPredictor(network, 16).predict(scene, next(paths)),
         }
-        seconds = {name: [] for name in ways}
-        for _ in range(pairs):
-            for name, run in ways.items():
-                start = time.perf_counter()
-                run()
-                seconds[name].append(time.perf_counter() - start)
-                print(f"{name}: {len(X) / seconds[name][-1]:.1f} px/s", flush=True)
+        seconds = in_turns(ways, pairs, warm=0)
+        print({name: f"{len(X) / median(seconds[name]):.1f} px/s" for name in ways})
         for name in ("patches", "views"):
             ratios = np.divide(seconds[name], seconds["map"])
             print(
                 f"{len(X)} pixels: a map has {np.median(ratios):.3f} of the speed of predict_proba on {name} "
                 f"({ratios.round(3).tolist()})"
             )
-
-
-def new_name(folder):
-    return Path(folder, f"{len(list(Path(folder).glob('*.tif')))}.tif")
 
 
 def main():

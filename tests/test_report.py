@@ -351,6 +351,8 @@ def test_a_class_that_only_the_test_samples_have_counts_as_wrong(tmp_path):
     assert summary["accuracy"] == np.mean(found["predictions"]["forest"] == y) <= 2 / 3
     assert summary["log_loss"] > 20 / 60 * -np.log(1e-14)
     assert "water" in land_cover_report(tmp_path / "r.html", **found).read_text()
+    with pytest.raises(ValueError, match="y_true and classes must hold labels of one type"):
+        describe_models({"forest": forest}, X, np.repeat([1, 2, 3], 20))
 
 
 def test_models_without_series_or_attention_say_less(tmp_path):

@@ -137,7 +137,8 @@ class Stack:
         flat = (rows - top) * block.shape[2] + (cols - left)
         values = np.array(block.reshape(len(block), -1).T, order="C")  # never the user's own array
         del block  # a chunk of a long series is large: two copies of it at most
-        return values if _are_all(flat, len(values)) else values.take(flat, axis=0)
+        whole = np.array_equal(flat, np.arange(len(values)))
+        return values if whole else values.take(flat, axis=0)
 
     def scaled(self, values, axis):
         """Raw values with scale and offset; `axis` is that of the bands."""
@@ -195,8 +196,3 @@ def _as_factor(name, what, value, shape):
     if not np.isfinite(values).all():
         raise ValueError(f"{what} of source {name!r} must be finite; got {value!r:.200}.")
     return values
-
-
-def _are_all(positions, n):
-    """Whether these are all of n positions, in order."""
-    return len(positions) == n and np.array_equal(positions, np.arange(n))

@@ -6,7 +6,7 @@ from sklearn.utils import check_random_state
 from ..calibration import calibration_scores
 from ..explain import attention_by_class, grouped_importance
 from ..inside import find_inside
-from ..metrics import check_labels, check_same_length
+from ..metrics import check_labels, check_same_length, check_same_type
 from ..validation import as_multisource
 
 __all__ = ["describe_models"]
@@ -79,6 +79,7 @@ def describe_models(models, X, y, *, groups=None, dates=None, n_repeats=3, max_s
 
 def _calibration(y, proba, classes):
     """As `calibration_scores`; a class that did not train has a probability of 0."""
+    check_same_type(y_true=y, classes=classes)
     others = np.setdiff1d(y, classes)
     proba = np.hstack([proba, np.zeros((len(proba), len(others)), proba.dtype)])
     return calibration_scores(y, proba, [*classes, *others])
