@@ -50,7 +50,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         takes no part in training the network, in its losses or in early stopping.
     stem : {"auto", "7x7", "3x3"}, default="auto"
         First convolution. "auto" takes 7x7 for patches of 20 pixels a side and more, 3x3 for smaller ones.
-    feature_norm : bool, default=True
+    feature_norm : bool, default=False
         Batch normalisation of each series and patch feature before dropout and heads.
     dropout : float, default=0.5
         Share of each source's feature that is dropped before the heads while training.
@@ -88,7 +88,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     max_epochs : int or "auto", default="auto"
         Passes over the training samples. "auto" makes about 1,500 training steps, and at least 20 and at
         most 200 passes: small sets are seen more often.
-    weight_decay : float, default=0.01
+    weight_decay : float, default=0
     class_weight : dict or "balanced", optional
         As in scikit-learn.
     early_stopping : bool, default=False
@@ -178,7 +178,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         patch_path=16,
         linear_vote=0.3,
         stem="auto",
-        feature_norm=True,
+        feature_norm=False,
         dropout=0.5,
         augment=True,
         mixup=0.2,
@@ -193,7 +193,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         schedule="one-cycle",
         batch_size=64,
         max_epochs="auto",
-        weight_decay=0.01,
+        weight_decay=0.0,
         class_weight=None,
         early_stopping=False,
         validation_fraction=0.2,

@@ -211,7 +211,7 @@ def test_weights_beyond_single_precision_count_by_their_proportions(samples, sca
 
 def test_a_weight_of_two_is_the_sample_twice_without_batch_normalisation():
     X, y = make_samples(30)
-    exact = {"dtype": "float64", "dropout": 0.0, "batch_size": 512, "feature_norm": False, "max_epochs": 5}
+    exact = {"dtype": "float64", "dropout": 0.0, "batch_size": 512, "max_epochs": 5}
     weights = np.random.default_rng(0).integers(1, 3, 30)
     rows = np.repeat(np.arange(30), weights)
     series = MultiSource(ts=X["ts"])
@@ -390,7 +390,7 @@ def test_paper_settings_are_parameters_of_the_classifier():
 
 def test_a_diverged_training_is_reported(samples):
     X, y = samples
-    clf = M3FusionClassifier(**{**SMALL, "lr": 1e12, "feature_norm": False, "schedule": "constant"})
+    clf = M3FusionClassifier(**{**SMALL, "lr": 1e12, "schedule": "constant"})
     with pytest.warns(ConvergenceWarning, match="Training diverged: the loss of epoch"):
         clf.fit(X, y)
 
@@ -576,7 +576,7 @@ def test_labels_weights_and_groups_are_checked(samples, arguments, message):
         ({"lr": 0}, "lr must be a positive number; got 0"),
         ({"dropout": 1.0}, "dropout must be a number from 0 to below 1; got 1.0"),
         ({"batch_size": 1}, "batch_size must be at least 2 for batch normalisation"),
-        ({"batch_size": 1, "feature_norm": False}, "batch_size must be at least 2 for batch normalisation"),
+        ({"batch_size": 1, "feature_norm": True}, "batch_size must be at least 2 for batch normalisation"),
         ({"normalize": np.array(["standard"])}, "normalize must be one of"),
         ({"device": "abacus"}, "device must be 'auto' or a device that this torch can use"),
         ({"class_weight": {"crops": -1}}, "class_weight must hold finite numbers from 0; got -1 for 'crops'"),

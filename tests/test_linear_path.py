@@ -15,7 +15,7 @@ SMALL = {"hidden_size": 8, "n_filters": 4, "batch_size": 16, "max_epochs": 1, "r
 def test_the_linear_path_whitens_the_training_samples():
     rng = np.random.default_rng(0)
     X = MultiSource(ts=(rng.normal(size=(200, 12)) @ rng.normal(size=(12, 12))).reshape(200, 4, 3) + 5000)
-    clf = M3FusionClassifier(**{**SMALL, "max_epochs": 1}, dtype="float64", linear_path=6, feature_norm=False)
+    clf = M3FusionClassifier(**{**SMALL, "max_epochs": 1}, dtype="float64", linear_path=6)
     components = clf.fit(X, np.arange(200) % 2).transform(X)[:, 8:]
     np.testing.assert_allclose(components.mean(axis=0), 0, atol=1e-8)
     np.testing.assert_allclose(np.cov(components.T, bias=True), np.eye(6), atol=1e-6)
@@ -58,7 +58,7 @@ def test_the_path_of_patches_is_the_pca_of_their_averages():
     rng = np.random.default_rng(0)
     patch = rng.normal(0, 1, (120, 5, 25, 25)) + 3 * rng.normal(0, 1, (120, 5, 1, 1))
     X = MultiSource(patch=patch)
-    clf = M3FusionClassifier(**SMALL, patch_path=4, dtype="float64", feature_norm=False, normalize=None)
+    clf = M3FusionClassifier(**SMALL, patch_path=4, dtype="float64", normalize=None)
     got = clf.fit(X, np.arange(120) % 2).transform(X)[:, 8:]
     padded = np.pad(patch, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=np.nan)
     averages = np.nanmean(padded.reshape(120, 5, 9, 3, 9, 3), axis=(3, 5)).reshape(120, -1)

@@ -75,7 +75,7 @@ def margins(proba):
 
 
 CHUNKS = [256, (1, 109), (101, 1), 97, (13, 17), (7, 109), (50, 55), 31, (1000, 3), (64, 32)]
-BATCHES = [16_384, 257, 1000]
+BATCHES = [4_096, 257, 1000]
 CASES = list(itertools.product(CHUNKS, [1, 2], BATCHES)) if SOAK else [
     *((chunk, 1, BATCHES[i % 3]) for i, chunk in enumerate(CHUNKS)),
     ((13, 17), 2, 257),

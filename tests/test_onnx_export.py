@@ -21,7 +21,7 @@ FORMS = [
     *({"stem": stem, "date_embedding": 7} for stem in CHOICES["stem"]),
     *({"normalize": scaling} for scaling in CHOICES["normalize"]),
     *({"dtype": dtype} for dtype in CHOICES["dtype"]),
-    {"feature_norm": False, "augment": False},
+    {"feature_norm": True, "augment": False},
     {**paper_settings(), "hidden_size": 32, "n_filters": 8},
 ]
 

@@ -31,7 +31,7 @@ def make_samples(labels=("crops", "forest"), n=24):
         ((3, 70_000, -1), {"class_weight": {3: 2.0, -1: 0.5}}),
         ((True, False), {"alpha": {"ts": 0.5, "patch": 0.1}}),
         (("a", "b"), {"dtype": "float64", "classes": ["a", "b", "c"], "normalize": "minmax"}),
-        ((1, 2), {"date_embedding": None, "feature_norm": False, "early_stopping": True}),
+        ((1, 2), {"date_embedding": None, "feature_norm": True, "early_stopping": True}),
         (("é", "水"), {"layout": {"ts": (4, 2)}, "stem": "3x3", "alpha": np.float64(0.2)}),
     ],
 )
@@ -103,7 +103,7 @@ def test_what_is_saved_is_the_network_that_was_fitted(tmp_path):
     X, y = make_samples()
     clf = M3FusionClassifier(**SMALL).fit(X, y)
     expected = clf.predict_proba(X)
-    clf.set_params(hidden_size=16, n_filters=5, feature_norm=False, date_embedding=None, dtype="float64")
+    clf.set_params(hidden_size=16, n_filters=5, feature_norm=True, date_embedding=None, dtype="float64")
     clf.save(tmp_path / "model.m3f")
     twin = M3FusionClassifier.load(tmp_path / "model.m3f")
     np.testing.assert_array_equal(twin.predict_proba(X), expected)

@@ -51,7 +51,7 @@ class ChunkedPredictor:
     dtype : {"uint8", "uint16", "float32"}, default="uint8"
         Of all but classes and features: integers hold 250 or 50,000 times the value, with the scale in the
         file; 255, 65,535 or NaN is nodata.
-    batch_size : int, default=16384
+    batch_size : int, default=4096
         Pixels that the estimator gets at once: flattened patches take memory.
     n_jobs : int, default=1
         Local processes that share the work, as in joblib; -1 for one on each core. They share the cores.
@@ -115,7 +115,7 @@ class ChunkedPredictor:
         reject=None,
         outputs="class",
         dtype="uint8",
-        batch_size=16_384,
+        batch_size=4_096,
         n_jobs=1,
         client=None,
         quicklook=False,

@@ -20,7 +20,7 @@ from .store import write_chunk
 
 __all__ = ["on_cluster", "one_by_one", "with_processes"]
 
-_AHEAD = 2  # chunks that are read while one is predicted
+_AHEAD = 2  # chunks that were sent to be read: while one is predicted, one is read
 _IN_FLIGHT = 2  # chunks for each worker: one at work and one waiting
 _ATTEMPTS = 3  # at a chunk that workers die on
 _PATIENCE = 120  # seconds until a cluster has its first worker
