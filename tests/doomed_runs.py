@@ -61,7 +61,8 @@ class Counting:
 
 def make_map(folder, log, source=None):
     scene = Scene({"v": VectorRaster(source or folder.parent / "v.tif")}, grid="v")
-    predictor = ChunkedPredictor(Counting(log), CHUNK, outputs=["class", "margin"])
+    at_once = CHUNK[0] * CHUNK[1]  # one call for each chunk
+    predictor = ChunkedPredictor(Counting(log), CHUNK, outputs=["class", "margin"], batch_size=at_once)
     return predictor.predict(scene, folder / "map.tif")
 
 
