@@ -126,6 +126,20 @@ def study():
         sys.path.remove(str(BENCHMARKS))
 
 
+def test_the_papers_recipe_trains_as_long_as_it_is_given(study, monkeypatch):
+    from m3fusion_sk import M3FusionClassifier, make_land_cover
+
+    clock = iter(range(100))  # an epoch takes one second
+    monkeypatch.setattr(study.accuracy.time, "process_time", lambda: next(clock))
+    X, y, _ = make_land_cover(60, n_dates=4, n_bands=2, patch_size=7, random_state=0)
+    settings = {**study.accuracy.SMALL, "hidden_size": 4, "n_filters": 2, "random_state": 0}
+    for seconds, expected in {0: 1, 2.4: 2, 2.6: 3}.items():
+        clf, chosen = study.accuracy.fit_for(seconds, M3FusionClassifier(**settings), X, y)
+        assert chosen == {"max_epochs": expected}
+        whole = M3FusionClassifier(**{**settings, "max_epochs": expected}).fit(X, y)
+        np.testing.assert_array_equal(clf.predict_proba(X), whole.predict_proba(X))
+
+
 def test_the_corrected_test_is_the_paired_one_where_the_training_sets_do_not_overlap(study):
     first, second = np.random.default_rng(0).normal(0.9, 0.02, (2, 6))
     expected = stats.ttest_rel(first, second).pvalue
