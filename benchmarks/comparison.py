@@ -15,7 +15,13 @@ from m3fusion_sk.plotting import plot_learning_curve, plot_time_accuracy
 MEASURED = Path(__file__).parent / "results" / "accuracy.csv"
 NO_OBJECTS = {"rondonia"}  # whose groups are squares with pixels of several classes: their vote means nothing
 OPTIONAL = ["objects", "inner"]  # columns of rows that only some studies fill
-SCORES = ["accuracy", "f1_weighted", "f1_macro", "kappa", "object_accuracy"]
+SCORES = {
+    "accuracy": "accuracy",
+    "f1_weighted": "weighted F",
+    "f1_macro": "macro F",
+    "kappa": "kappa",
+    "object_accuracy": "object vote",
+}
 
 
 def estimate(todo, jobs):
@@ -75,31 +81,40 @@ def by_fold(rows, score):
 
 def summary(rows):
     """Mean and deviation over folds, deviation over seeds, and the paired test, for one data set."""
-    folds = {score: by_fold(rows, score) for score in SCORES}
-    complete = folds["accuracy"].dropna(axis=1)
+    accuracy = by_fold(rows, "accuracy")
+    p_values = compared(accuracy, (rows["n_test"] / rows["n_train"]).mean())
+    models = accuracy.mean().sort_values(ascending=False).index
+    return pd.DataFrame([summary_line(rows[rows["model"] == model], p_values) for model in models])
+
+
+def summary_line(rows, p_values):
+    """The line of a model in the table of a data set."""
+    line = {"model": rows["model"].iloc[0], "folds": rows["fold"].nunique()}
+    for score, heading in SCORES.items():
+        by_fold = rows.groupby("fold")[score].mean()
+        line[heading] = f"{by_fold.mean():.3f} ± {by_fold.std():.3f}"
+        if score == "accuracy":
+            line["first fold"] = f"{by_fold.iloc[0]:.3f}" if by_fold.index[0] == 0 else ""
+    if rows["data"].iloc[0] in NO_OBJECTS:
+        line[SCORES["object_accuracy"]] = ""
+    seeds = rows.groupby("fold")["accuracy"].std().mean()
+    line["± seeds"] = "" if np.isnan(seeds) else f"{seeds:.3f}"
+    line["p"] = p_values.get(line["model"], "")
+    for heading, column in {"fit s": "fit_seconds", "predict s": "predict_seconds"}.items():
+        line[heading] = f"{rows[column].mean():.1f}"
+    return {**line, "MB": f"{rows['megabytes'].mean():.0f}"}
+
+
+def compared(accuracy, test_share):
+    """p value of each model that is ours against the best baseline, by the folds that all of them have."""
+    complete = accuracy.dropna(axis=1)
     baselines = [name for name in complete if name in GRIDS]
-    best = complete[baselines].mean().idxmax() if baselines else None
-    share = (rows["n_test"] / rows["n_train"]).mean()
-    table = []
-    for model in folds["accuracy"].mean().sort_values(ascending=False).index:
-        part = rows[rows["model"] == model]
-        line = {"model": model, "folds": part["fold"].nunique()}
-        for score in SCORES:
-            if score == "object_accuracy" and part["data"].iloc[0] in NO_OBJECTS:
-                line[score] = ""
-                continue
-            line[score] = f"{folds[score][model].mean():.4f} ± {folds[score][model].std():.4f}"
-        seeds = part.groupby("fold")["accuracy"].std().mean()
-        line["± seeds"] = "" if np.isnan(seeds) else f"{seeds:.4f}"
-        line["p"] = "best baseline" if model == best else ""
-        if best is not None and model not in GRIDS and model in complete:
-            line["p"] = f"{corrected_t_test(complete[model], complete[best], share):.3f}"
-        line["fit s"], line["predict s"] = (
-            f"{part[c].mean():.1f}" for c in ("fit_seconds", "predict_seconds")
-        )
-        line["MB"] = f"{part['megabytes'].mean():.0f}"
-        table.append(line)
-    return pd.DataFrame(table)
+    if not baselines:
+        return {}
+    best = complete[baselines].mean().idxmax()
+    ours = {name: complete[name] for name in complete if name not in GRIDS}
+    p_values = {name: corrected_t_test(scores, complete[best], test_share) for name, scores in ours.items()}
+    return {**{name: f"{p:.3f}" for name, p in p_values.items()}, best: "best baseline"}
 
 
 def learning_table(rows):

@@ -186,6 +186,29 @@ def test_the_accuracy_study_goes_on_where_it_stopped(tmp_path):
     assert rows.groupby("fold")["n_test"].nunique().eq(1).all()  # the same folds for both
 
 
+def test_the_summary_has_folds_seeds_and_the_test_against_the_best_baseline(study):
+    accuracies = {"ours": [0.9, 0.8, 0.85], "random forest": [0.7, 0.6, 0.5], "extra trees": [0.8, 0.7, 0.75]}
+    same = {"n_train": 4, "n_test": 1, "fit_seconds": 2.0, "predict_seconds": 0.25, "megabytes": 10.4}
+    rows = pd.DataFrame(
+        [
+            {"data": "made", "model": model, "fold": fold, "seed": seed, **same}
+            | dict.fromkeys(study.comparison.SCORES, score + 0.02 * (seed - (model == "ours")))
+            for model, scores in accuracies.items()
+            for fold, score in enumerate(scores)
+            for seed in (range(3) if model == "ours" else [0])
+        ]
+    )
+    table = study.comparison.summary(rows).set_index("model")
+    assert table.index.tolist() == ["ours", "extra trees", "random forest"]
+    assert table.loc["ours", ["accuracy", "kappa", "± seeds"]].tolist() == [*["0.850 ± 0.050"] * 2, "0.020"]
+    assert table["first fold"].tolist() == ["0.900", "0.800", "0.700"]
+    assert table["p"].tolist() == ["0.000", "best baseline", ""]  # the same difference in every fold
+    assert table.loc["ours", ["folds", "fit s", "MB"]].tolist() == [3, "2.0", "10"]
+    less = rows.query("model != 'ours' or fold < 2").replace({"data": {"made": "rondonia"}})
+    table = study.comparison.summary(less).set_index("model")
+    assert (table.loc["ours", ["folds", "p", "object vote"]] == [2, "", ""]).all()  # folds are missing
+
+
 def test_changes_are_compared_fit_by_fit(study):
     rows = [
         {
