@@ -118,6 +118,17 @@ def test_files_that_do_not_fit_are_refused(tmp_path, change, words):
         all_of(change(write_by_date_and_band(tmp_path, values())))
 
 
+def test_files_of_bands_are_not_taken_for_dates_or_for_each_other(tmp_path):
+    files = write_by_date_and_band(tmp_path, values(2), DATES[:2])
+    flat = [path for group in files for path in group]
+    with pytest.raises(ValueError, match=r"one file for each date.*B00.tif', .*B01.tif'\] for 2018-05-01"):
+        all_of(SeriesRaster(flat, dates="names"))
+    with pytest.raises(ValueError, match="the bands of all dates in one order"):
+        all_of(SeriesRaster([files[0], files[1][::-1]], dates="names"))
+    with pytest.raises(TypeError, match=r"files in a list.*sorted\(...\)"):
+        all_of(SeriesRaster(tmp_path.glob("*.tif"), dates="names"))
+
+
 def test_names_without_dates_are_refused(tmp_path):
     path = write(tmp_path / "B02.tif", values()[0])
     with pytest.raises(ValueError, match=r"needs a date, such as .* in the name of each file; got .*B02.tif"):
@@ -299,3 +310,14 @@ def test_two_series_have_their_own_calendars(tmp_path):
     X = Scene({"s2": one, "s1": other}, grid="s2").read(Window(0, 0, WIDTH, HEIGHT))
     np.testing.assert_array_equal(X["s2"], expected(values()))
     np.testing.assert_array_equal(X["s1"], expected(values(2, 1)[[1, 1]]))
+
+
+def test_an_array_that_does_not_decode_is_an_error_that_names_its_source(tmp_path):
+    kept = zarr.create_array(store=tmp_path / "s.zarr", shape=(1, 6, 8), dtype="u1", chunks=(1, 6, 8))
+    kept[:] = coded(1, 6, 8, "uint8")
+    scene = Scene({"v": VectorRaster(RasterArray(kept, PLACE, CRS))}, grid="v")
+    (chunk,) = (path for path in (tmp_path / "s.zarr" / "c").rglob("*") if path.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:5])
+    with pytest.raises(OSError, match="the array of source 'v' cannot be read at rows and columns"):
+        ChunkedPredictor(CodeReader()).predict(scene, tmp_path / "map.tif")
+    assert not (tmp_path / "map.tif").exists()

@@ -92,6 +92,9 @@ def test_every_layer_says_what_the_estimator_says(scene, everything, network, tm
     sure = best[:, -1] - best[:, -2] > 1e-5
     np.testing.assert_array_equal(codes[valid][sure], proba.argmax(axis=1)[sure] + 1)
     assert (codes[~valid] == 0).all()
+    for file in tmp_path.glob("map*.tif"):
+        assert cog_validate(file, strict=True) == (True, [], [])
+    assert len(list(tmp_path.glob("map*.tif"))) == len(OUTPUTS)
 
 
 @pytest.mark.parametrize("size", [20, 700])

@@ -78,6 +78,31 @@ def client():
 # ----- local processes
 
 
+def test_the_next_chunk_is_read_while_one_is_predicted_and_no_other(tmp_path, monkeypatch):
+    values = coded(1, 6, 6, "uint8")
+    scene = Scene({"v": VectorRaster(write(tmp_path / "v.tif", values))}, grid="v")
+    read, next_is_read, n_ahead = Job.read, threading.Condition(), []
+    begun = []
+
+    def noted(job, chunk, window):
+        with next_is_read:
+            begun.append(chunk)
+            next_is_read.notify_all()
+        return read(job, chunk, window)
+
+    class Waiting(CodeReader):
+        def predict_proba(self, X):
+            n = self.n_calls + 1
+            with next_is_read:  # the last of nine chunks has no next one
+                assert next_is_read.wait_for(lambda: len(begun) > min(n, 8), timeout=60)
+                n_ahead.append(len(begun) - n)
+            return super().predict_proba(X)
+
+    monkeypatch.setattr(Job, "read", noted)
+    ChunkedPredictor(Waiting(), 2).predict(scene, tmp_path / "map.tif")
+    assert n_ahead == [1] * 8 + [0]
+
+
 def test_processes_make_the_same_map(scene, expected, tmp_path):
     estimator = Logging(tmp_path / "log")
     path = ChunkedPredictor(estimator, 5, n_jobs=2).predict(scene, tmp_path / "map.tif")

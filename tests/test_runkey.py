@@ -52,6 +52,21 @@ def forest(samples):
 # ----- models
 
 
+FACTOR, TABLE = 2.0, np.arange(3)
+
+
+def scaled(X):
+    return [FACTOR * value + TABLE[0] for value in X]
+
+
+@pytest.mark.parametrize(("name", "value"), [("FACTOR", 3.0), ("TABLE", np.arange(1, 4))])
+def test_a_function_counts_with_the_numbers_and_arrays_that_it_names(monkeypatch, name, value):
+    before = hash_estimator(FunctionTransformer(scaled))
+    assert hash_estimator(FunctionTransformer(scaled)) == before
+    monkeypatch.setattr(sys.modules[__name__], name, value)
+    assert hash_estimator(FunctionTransformer(scaled)) != before
+
+
 def test_a_vote_of_networks_is_hashed_by_what_they_learned_and_by_their_parameters(samples):
     def vote(seeds, epochs=1):
         settings = {"hidden_size": 4, "n_filters": 2, "max_epochs": epochs}

@@ -380,7 +380,7 @@ def test_no_sample_left_is_an_error_with_the_counts(scene):
 def test_layers_that_are_no_polygons_are_refused(scene, tmp_path):
     with pytest.raises(ValueError, match="must hold polygons; got LineString, Point"):
         scene.sample(polygons(shapely.Point(1, 1), shapely.LineString([(0, 0), (1, 1)]), y=[1, 2]), "y")
-    with pytest.raises(ValueError, match="both have a reference system, or neither; the polygons have none"):
+    with pytest.raises(ValueError, match="both have a reference system, or neither; the GeoDataFrame has"):
         scene.sample(polygons(box(0, 0, 3, 3), y=[1], crs=None), "y")
     with pytest.raises(OSError, match=r"must be a layer that can be read; .*missing.gpkg"):
         scene.sample(tmp_path / "missing.gpkg", "y")
@@ -519,6 +519,30 @@ def test_an_object_gives_at_most_so_many_pixels(tmp_path):
     assert not np.array_equal(other.rows, samples.rows)
     with pytest.raises(ValueError, match="max_pixels must be a positive integer or None; got 0"):
         scene.sample(layer, "y", max_pixels=0)
+
+
+def test_an_object_of_several_polygons_gives_no_more_pixels_than_others(scene):
+    layer = polygons(box(0, 0, 3, 3), box(4, 0, 7, 3), box(0, 4, 3, 7), y=[1, 1, 2], oid=[7, 7, 8])
+    samples = scene.sample(layer, "y", group="oid", max_pixels=4)
+    assert np.unique(samples.groups, return_counts=True)[1].tolist() == [4, 4]
+    assert len(scene.sample(layer, "y", max_pixels=4)) == 12
+
+
+def test_a_shapefile_that_was_cut_short_is_refused(scene, tmp_path):
+    path = tmp_path / "layer.shp"
+    polygons(*(box(i, 0, i + 1, 1) for i in range(4)), y=[1, 2, 1, 2]).to_file(path)
+    assert len(scene.sample(path, "y")) == 4
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(OSError, match=r"layer.shp must be as long as its header says"):
+        scene.sample(path, "y")
+
+
+def test_what_names_no_class_of_a_label_raster_is_refused(scene, tmp_path):
+    path = write(tmp_path / "labels.tif", np.ones((1, *scene.shape), "i2"))
+    with pytest.raises(ValueError, match=r"codes from 1, since 0 means no label; got \[0, -2\]"):
+        scene.sample(path, {0: "land", 1: "water", -2: "ice"})
+    with pytest.raises(ValueError, match="inside='whole' is for polygons"):
+        scene.sample(path, inside="whole")
 
 
 def test_labels_may_be_a_raster(scene, tmp_path):

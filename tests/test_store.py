@@ -16,7 +16,7 @@ from test_predictor import CodeReader, read_map, write_scene
 from m3fusion_sk.mapping import ChunkedPredictor, MapBusy, MapNotWritten, RunMismatch, Scene, VectorRaster
 from m3fusion_sk.mapping.journal import Journal
 from m3fusion_sk.mapping.runkey import RunKey
-from m3fusion_sk.mapping.store import ChunkStore, remove_leftovers, write_chunk
+from m3fusion_sk.mapping.store import ChunkStore, is_run_of, remove_run, write_chunk
 
 N_MUTANTS = 1000 if os.environ.get("M3FUSION_SOAK") else 100
 KEY = RunKey({"model": "m", "map": {"chunk_size": 3}})
@@ -129,14 +129,19 @@ def store_with_chunks(folder):
     return store
 
 
+def follow(folder):
+    if is_run_of(folder, KEY):
+        remove_run(folder)
+
+
 @pytest.mark.parametrize("n_first", range(10))
 def test_a_removal_can_be_stopped_anywhere_also_twice_and_leaves_nothing_in_the_end(tmp_path, n_first):
     for n_second in range(10):
         folder = tmp_path / f"{n_second}.run"
         was_stopped = killed(store_with_chunks(folder).remove, n_first)
         assert was_stopped == folder.exists() == (n_first < 8)  # 3 chunks, their folder, 3 files, the folder
-        killed(lambda folder=folder: remove_leftovers(folder, KEY), n_second)
-        remove_leftovers(folder, KEY)
+        killed(lambda folder=folder: follow(folder), n_second)
+        follow(folder)
         assert not folder.exists()
 
 

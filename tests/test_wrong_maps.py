@@ -1,15 +1,18 @@
 """What would silently give another map than the one that was asked for."""
 
+import errno
 import json
 import os
 import pickle
 import shutil
 import threading
+import time
 from functools import partial
 
 import numpy as np
 import pytest
 import rasterio
+import zarr
 from affine import Affine
 from made_rasters import coded, write, write_vrt
 from test_predictor import CodeReader, read_map, write_scene
@@ -302,6 +305,108 @@ def test_files_of_others_beside_a_map_are_not_replaced_unasked(tmp_path, name):
     assert (tmp_path / name).read_text() == "of the user"
     predictor.predict(scene, tmp_path / "map.tif", overwrite=True)
     assert json.loads((tmp_path / "map.report.json").read_text())["quicklook"]["file"] == "map.png"
+
+
+@pytest.mark.parametrize("suffix", [".msk", ".aux.xml", ".ovr"])
+def test_what_lies_beside_a_map_that_is_not_there_is_not_removed_unasked(tmp_path, suffix):
+    scene, other = write_scene(tmp_path), tmp_path / f"map.tif{suffix}"
+    other.write_text("of the user")
+    with pytest.raises(RunMismatch, match=r"exists already \(though there is no map"):
+        ChunkedPredictor(FEW, 5).predict(scene, tmp_path / "map.tif")
+    assert other.read_text() == "of the user"
+    source = SeriesRaster(plain(tmp_path / "s.tif", 4), mask=shutil.copy(tmp_path / "s.tif", other))
+    with pytest.raises(ValueError, match="must not replace a source of its scene"):
+        ChunkedPredictor(FEW).predict(Scene({"s": source}, grid="s"), tmp_path / "map.tif", overwrite=True)
+
+
+def test_layers_of_the_map_before_go_also_if_the_run_is_stopped_just_before(finished, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    scene, path = finished
+    predictor = ChunkedPredictor(FEW, 5)
+    with monkeypatch.context() as patch:
+        patch.setattr("m3fusion_sk.mapping.run.remove_stale", stop)
+        with pytest.raises(KeyboardInterrupt):
+            predictor.predict(scene, path, overwrite=True)
+    assert (tmp_path / "map_margin.tif").exists()
+    predictor.predict(scene, path)  # finished: only what was left is done
+    assert not (tmp_path / "map_margin.tif").exists() and not (tmp_path / "map.tif.run").exists()
+
+
+def test_a_run_that_is_stopped_while_it_replaces_a_map_is_completed_by_the_same_call(
+    finished, tmp_path, monkeypatch
+):
+    scene, path = finished
+    predictor = ChunkedPredictor(FEW, 5, outputs="entropy")
+    replaced = []
+
+    def stop_at_the_map(source, target):
+        if target == path:
+            raise KeyboardInterrupt
+        replaced.append(target.name)
+        os.rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("m3fusion_sk.mapping.assembly.os.replace", stop_at_the_map)
+        with pytest.raises(KeyboardInterrupt):
+            predictor.predict(scene, path, overwrite=True)
+    assert replaced[-2:] == ["map.report.json", "map_entropy.tif"]
+    predictor.predict(scene, path, overwrite=True)
+    names = {each.name for each in tmp_path.glob("map*")}
+    assert names == {"map.tif", "map_entropy.tif", "map.report.json"}
+    assert predictor.predict(scene, path) == path
+
+
+@pytest.mark.parametrize("kind", ["memory", "memmap", "part of a memmap", "zarr"])
+def test_arrays_that_change_while_a_map_is_made_are_seen(tmp_path, kind):
+    values = np.ones((1, 8, 8), np.uint8)
+    if kind == "zarr":
+        array = zarr.create_array(store=tmp_path / "v.zarr", data=values, chunks=(1, 4, 4))
+    elif kind == "memory":
+        array = values
+    else:
+        array = np.memmap(tmp_path / "v.dat", np.uint8, "w+", shape=(2, 8, 8))
+        array[:] = 1
+        array = np.asarray(array[1:]) if kind.startswith("part") else array[:1]
+    calls = []
+
+    def change():
+        calls.append(1)
+        if len(calls) == 2:
+            array[:] = 2
+
+    scene = Scene({"v": VectorRaster(RasterArray(array, PLACE, "EPSG:32631"))}, grid="v")
+    with pytest.raises(MapNotWritten, match=r"has changed while .*map.tif was made"):
+        ChunkedPredictor(Reader(change), 4).predict(scene, tmp_path / "map.tif")
+    assert not (tmp_path / "map.tif").exists()
+    path = ChunkedPredictor(Reader(), 4).predict(scene, tmp_path / "map.tif")
+    assert (read_map(path) == 2).all()
+
+
+def test_a_store_that_changes_is_seen_before_the_next_chunk_counts(tmp_path):
+    array = zarr.create_array(store=tmp_path / "v.zarr", data=np.ones((1, 8, 8), np.uint8), chunks=(1, 4, 4))
+    calls = []
+
+    def change():
+        calls.append(1)
+        if len(calls) == 2:
+            time.sleep(0.02)  # clocks of file systems are coarse
+            array[:] = 2
+
+    scene = Scene({"v": VectorRaster(RasterArray(array, PLACE, "EPSG:32631"))}, grid="v")
+    with pytest.raises(MapNotWritten, match=r"v.zarr.* has changed while"):
+        ChunkedPredictor(Reader(change), 2).predict(scene, tmp_path / "map.tif")
+    assert len(calls) == 2  # of 16
+
+
+def test_a_full_disk_is_told_also_where_not_even_the_lock_can_be_written(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("m3fusion_sk.mapping.run.FileLock.acquire", full)
+    with pytest.raises(MapNotWritten, match=r"could not be begun: .*make room"):
+        ChunkedPredictor(FEW).predict(write_scene(tmp_path), tmp_path / "map.tif")
 
 
 def test_a_folder_of_others_is_never_taken_for_that_of_a_run(tmp_path):

@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,21 +91,34 @@ class ArrayFile:
 
     def read(self, rows, cols):
         """Values of the half-open ranges of rows and columns, as (n_bands, height, width)."""
-        block = np.asarray(self.values[..., slice(*rows), slice(*cols)])
+        block = self._slice(rows, cols)
         block = block.reshape(-1, *block.shape[-2:])
         if self.bands == tuple(range(1, len(block) + 1)):
             return block
         return block[np.array(self.bands) - 1]
 
+    def _slice(self, *rows_and_cols):
+        try:
+            return np.asarray(self.values[(..., *(slice(*each) for each in rows_and_cols))])
+        except Exception as error:  # the type depends on the library that holds the values
+            raise OSError(
+                f"{self.path} cannot be read at rows and columns {rows_and_cols}: {error}. What it is stored "
+                "in may be damaged."
+            ) from error
+
     def files(self):
         return []
+
+    def watched(self):
+        """Files and folders on this machine that the values come from: the values are hashed, not they."""
+        return _origins(self.values)
 
     def facts(self):
         """What a run's key holds: the values themselves, and what they mean."""
         shape, height = list(map(int, self.values.shape)), self.grid.height
         row_bytes = self.dtype.itemsize * math.prod(shape) // height
         step = max(1, _BYTES_AT_ONCE // row_bytes)
-        content = hash_rows(lambda *rows: np.asarray(self.values[..., slice(*rows), :]), height, step)
+        content = hash_rows(lambda *rows: self._slice(rows, (0, shape[-1])), height, step)
         return [list(self.bands), self.dtype.str, list(map(str, self.nodata)), shape, content]
 
     def __getstate__(self):
@@ -141,6 +156,23 @@ class _Mapped:
 
     def open(self):
         return np.memmap(self.filename, self.dtype, "r", self.offset, self.shape)
+
+
+def _origins(values):
+    """What an array is stored in: of memory maps, local zarr stores and files that xarray opened."""
+    if isinstance(values, np.ndarray):
+        while values is not None and not isinstance(values, np.memmap):
+            values = getattr(values, "base", None)
+        place = getattr(values, "filename", None)
+    elif _is_xarray(values):
+        place = values.encoding.get("source")
+    else:
+        store = getattr(values, "store", None)
+        place = next((p for p in (getattr(store, a, None) for a in ("root", "path")) if p is not None), None)
+    if not isinstance(place, str | PathLike) or not Path(place).exists():
+        return []
+    place = Path(place).resolve()
+    return [place, *place.rglob("*")] if place.is_dir() else [place]
 
 
 def is_array(value):

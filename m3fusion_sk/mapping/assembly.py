@@ -14,7 +14,7 @@ from ..wholefile import sync_folder
 from .errors import MapNotWritten
 from .layers import CLASS
 
-__all__ = ["Mosaic", "assemble", "key_of", "publish"]
+__all__ = ["Mosaic", "assemble", "key_of", "publish", "sidecars"]
 
 BLOCK = 256  # side of the files' tiles
 KEY_TAG = "M3FUSION_RUN_KEY"

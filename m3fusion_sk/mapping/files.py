@@ -105,6 +105,8 @@ class RasterFile:
         """All files on this machine that its values come from."""
         return local_files(self.path)
 
+    watched = files
+
     def facts(self):
         """What a run's key holds beside the hashes of the files."""
         self.check_unchanged()

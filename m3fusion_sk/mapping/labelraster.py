@@ -26,7 +26,7 @@ def is_label_raster(labels):
 
 
 def labelled_raster(scene, labels, names, group):
-    """The pixels of a raster of classes: 0 and nodata mean no label.
+    """The pixels of a raster of classes: 0, what is below and nodata mean no label.
 
     Parameters
     ----------
@@ -40,6 +40,11 @@ def labelled_raster(scene, labels, names, group):
     """
     if names is not None and not isinstance(names, Mapping):
         raise TypeError(f"label must be a dict of names by code for a raster of labels; got {names!r}.")
+    wrong = [code for code in names or () if code <= 0]
+    if wrong:
+        raise ValueError(
+            f"label must name codes from 1, since 0 means no label; got {wrong}. Recode the raster."
+        )
     codes = _read(scene, labels, "labels")
     if names is not None:
         codes = np.where(np.isin(codes, list(names)), codes, 0)
@@ -49,7 +54,7 @@ def labelled_raster(scene, labels, names, group):
     (groups, classes), positions = np.unique(pairs, axis=1, return_inverse=True)
     if names is not None:
         classes = np.array([names[code] for code in classes.tolist()])
-    return Labelled(rows, cols, positions.ravel(), classes, groups, {}, 0)
+    return Labelled(rows, cols, positions.ravel(), classes, groups, {}, 0, _named(labels))
 
 
 def _read(scene, raster, what):
@@ -69,6 +74,10 @@ def _read(scene, raster, what):
             window.height, window.width
         )
     return codes
+
+
+def _named(labels):
+    return fspath(labels) if isinstance(labels, str | PathLike) else "the raster of labels"
 
 
 def _touching(codes):

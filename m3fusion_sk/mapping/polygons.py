@@ -8,11 +8,11 @@ __all__ = ["burn", "locate", "to_pixels"]
 _DECIMALS = 6  # of a pixel: makes edges that run through pixel centres do so exactly
 
 
-def to_pixels(frame, grid):
-    """Geometries of a GeoDataFrame in (column, row) coordinates of the grid."""
+def to_pixels(frame, grid, source):
+    """Geometries of a GeoDataFrame in (column, row) coordinates of the grid; `source` is for messages."""
     import shapely
 
-    shapes = _reprojected(frame, grid).to_numpy()
+    shapes = _reprojected(frame, grid, source).to_numpy()
     strange = {s.geom_type for s in shapes if s is not None} - {"Polygon", "MultiPolygon"}
     if strange:
         raise ValueError(
@@ -23,11 +23,11 @@ def to_pixels(frame, grid):
     return shapely.transform(shapes, lambda xy: np.round((xy - origin) / step, _DECIMALS))
 
 
-def _reprojected(frame, grid):
+def _reprojected(frame, grid, source):
     if (frame.crs is None) != (grid.crs is None):
-        without = "polygons" if frame.crs is None else grid.path
+        without = source if frame.crs is None else grid.path
         raise ValueError(
-            f"Polygons and images must both have a reference system, or neither; the {without} have none. "
+            f"Polygons and images must both have a reference system, or neither; {without} has none. "
             "Set it, for instance with polygons.set_crs(...)."
         )
     if frame.crs is None or frame.crs == grid.crs:

@@ -7,6 +7,7 @@ import joblib
 import numpy as np
 
 from ..inside import find_inside
+from .assembly import sidecars
 from .files import stamps
 from .grid import as_sides, is_count
 from .job import Job
@@ -172,12 +173,12 @@ class ChunkedPredictor:
         """
         job = self._job(scene)
         given, path = Path(path), check_path(path)
-        files = scene.files()  # it opens each of them to know what they consist of
-        _check_outcome(job.layers, path, (*files, *scene.paths), self.quicklook)
+        watched = scene.watched()  # it opens each file to know what they consist of
+        _check_outcome(job.layers, path, (*watched, *scene.paths), self.quicklook)
         n_jobs = _check_jobs(self.n_jobs)
         _check_client(self.client)
         with locked(path):
-            before = stamps(files)
+            before = stamps(watched)
             key = RunKey.of(self.estimator, scene, self._facts(job))
             run = Run(job, key, path, overwrite, before)
             if not run.is_finished():
@@ -319,7 +320,8 @@ def _check_outcome(layers, path, sources, quicklook):
     if len(set(paths)) < len(paths):
         raise ValueError(f"Each layer must have a file of its own; got {names}. Rename a source.")
     inputs = {Path(source).resolve() for source in sources}
-    for result in (*paths, beside(path, ".report.json"), *([beside(path, ".png")] if quicklook else [])):
+    others = [beside(path, ".report.json"), *([beside(path, ".png")] if quicklook else [])]
+    for result in (*paths, *others, *(other for each in (*paths, *others) for other in sidecars(each))):
         if result.resolve() in inputs:
             raise ValueError(
                 f"The map must not replace a source of its scene; got {result}. Choose another name."

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.metadata import version
 
 import numpy as np
 import rasterio
@@ -102,6 +103,7 @@ def make_report(key, job, store, progress, outputs):
             "python": platform.python_version(),
             "numpy": np.__version__,
             "scikit-learn": sklearn.__version__,
+            "torch": version("torch"),
             "rasterio": rasterio.__version__,
             "gdal": rasterio.__gdal_version__,
         },

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock, Timeout
 
 from ..wholefile import whole_file
-from .assembly import Mosaic, assemble, key_of, publish
+from .assembly import Mosaic, assemble, key_of, publish, sidecars
 from .errors import MapBusy, MapNotWritten, RunMismatch
 from .files import stamps
 from .quicklook import write_quicklook
@@ -25,7 +25,7 @@ from .report import (
     told_how_to_resume,
     told_of,
 )
-from .store import ChunkStore, remove_leftovers
+from .store import ChunkStore, is_run_of, remove_run, replaced_in
 from .workers import on_cluster, one_by_one, with_processes
 
 __all__ = ["Run", "beside", "locked"]
@@ -52,6 +52,12 @@ def locked(path):
     except PermissionError as error:
         raise PermissionError(
             f"The map's folder must be one that can be written to; {path.parent} is not. Choose another."
+        ) from error
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise MapNotWritten(
+            f"{path} could not be begun: {error}. The disk is full: make room and run the same call again."
         ) from error
     try:
         with suppress(OSError):  # a full disk is met later, where it matters
@@ -95,7 +101,8 @@ class Run:
         finished = all(path.is_file() and key_of(path) == self.key.digest for path in self.finals.values())
         if not finished or not is_as_written(self.finals, read_report(self.report)):
             return False
-        remove_leftovers(self.folder, self.key)
+        if is_run_of(self.folder, self.key):  # it was stopped while cleaning up
+            self._clean_up()
         return True
 
     def check_free(self, quicklook):
@@ -108,6 +115,10 @@ class Run:
             return
         there = {name: path for name, path in self.finals.items() if path.exists()}
         report = read_report(self.report)
+        for path in self.finals.values():
+            if not path.exists() and any(other.exists() for other in sidecars(path)):
+                other = next(filter(Path.exists, sidecars(path)))
+                raise self._taken(other, "though there is no map that it belongs to", "The file")
         for path in there.values():
             key = key_of(path)
             if key != self.key.digest:
@@ -119,9 +130,9 @@ class Run:
             for path in filter(Path.exists, beside_it):
                 raise self._taken(path, "not by a run")
 
-    def _taken(self, path, reason):
+    def _taken(self, path, reason, what="The map"):
         return RunMismatch(
-            f"The map {path} exists already ({reason}). Choose another name, or pass overwrite=True to "
+            f"{what} {path} exists already ({reason}). Choose another name, or pass overwrite=True to "
             "replace it."
         )
 
@@ -133,6 +144,7 @@ class Run:
             with told_how_to_resume(self.folder, len(windows), store):
                 progress = self._work(store, windows, n_jobs, client, verbose)
                 self._check_inputs(store)
+                self._check_arrays(store)
                 self._complete(store, progress, quicklook)
 
     def _work(self, store, windows, n_jobs, client, verbose):
@@ -164,6 +176,13 @@ class Run:
         """
         after = stamps(self.before)
         changed = [path for path, stamp in self.before.items() if after[path] not in (None, stamp)]
+        self._refuse(changed, store)
+
+    def _check_arrays(self, store):
+        """The same for arrays: their values are looked at again, since one can change unseen by its file."""
+        self._refuse(self.job.scene.changed_since(self.key.parts["scene"]), store)
+
+    def _refuse(self, changed, store):
         if changed:
             store.remove()
             raise MapNotWritten(
@@ -173,7 +192,7 @@ class Run:
 
     def _complete(self, store, progress, quicklook):
         """All files are finished before the first gets its name; the map itself is the last."""
-        old, outputs = read_report(self.report), {}
+        outputs = {}
         for layer in self.job.layers:
             mosaic = Mosaic(store, layer, self.job.scene.grid, self.job.chunk_size)
             final = self.finals[layer.name]
@@ -184,12 +203,24 @@ class Run:
             drawn = write_quicklook(finished, self.folder / "quicklook.png"), self.picture
             told["quicklook"] = told_of(*drawn)
             others.append(drawn)
+        self._keep_report_of_replaced()
         self._write_report(told, self.folder)
         for each in others:
             publish(*each)
         publish(finished, self.path)
-        remove_stale(old, told, self.path)
-        store.remove()
+        self._clean_up()
+
+    def _keep_report_of_replaced(self):
+        """What belongs to the map that is replaced is known from here on, however often this is stopped."""
+        kept = replaced_in(self.folder)
+        if self.report.is_file() and not kept.exists():
+            with whole_file(kept) as file:
+                file.write(self.report.read_bytes())
+
+    def _clean_up(self):
+        """Once the map is complete: remove what belonged to the one before it, and the run's folder."""
+        remove_stale(read_report(replaced_in(self.folder)), read_report(self.report), self.path)
+        remove_run(self.folder)
 
     def _write_report(self, told, folder):
         report = folder / "report.json"

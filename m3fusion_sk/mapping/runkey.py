@@ -17,6 +17,7 @@ from .._version import __version__
 __all__ = ["RunKey", "hash_estimator"]
 
 _SHOWN = 4  # differences in a message
+_VALUES = bool, int, float, complex, str, bytes, np.ndarray, np.generic  # of globals that count
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def hash_estimator(estimator):
     """Hash of a fitted estimator's content: parameters and everything learned.
 
     The same in every process for the same content. An object with a method ``content_hash``, which returns
-    text, speaks for itself, also within a pipeline. Functions count by their code, not by what they call; all
-    else is hashed by its pickled state.
+    text, speaks for itself, also within a pipeline. Functions count by their code and by the numbers, texts
+    and arrays that it names, not by other functions that they call; all else is hashed by its pickled state.
 
     Raises
     ------
@@ -119,7 +120,15 @@ def _code(function):
     """What a function does, as far as it is its own: not what it calls."""
     code, cells = function.__code__, function.__closure__ or ()
     held = [cell.cell_contents for cell in cells]
-    return _instructions(code), function.__defaults__, function.__kwdefaults__, held
+    named = {name: function.__globals__.get(name) for name in sorted(_names(code))}
+    values = {name: value for name, value in named.items() if isinstance(value, _VALUES)}
+    return _instructions(code), function.__defaults__, function.__kwdefaults__, held, values
+
+
+def _names(code):
+    """All that the code of a function names, also within it."""
+    inner = (_names(part) for part in code.co_consts if isinstance(part, CodeType))
+    return {*code.co_names}.union(*inner)
 
 
 def _instructions(code):

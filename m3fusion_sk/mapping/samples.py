@@ -67,6 +67,8 @@ class Labelled:
     lost : dict of int to str
         Objects that have no pixel, and why.
     n_overlapping : int
+    source : str
+        What they are read from, for messages.
     """
 
     rows: np.ndarray
@@ -76,6 +78,7 @@ class Labelled:
     groups: np.ndarray
     lost: dict
     n_overlapping: int
+    source: str
 
 
 def labelled_polygons(scene, polygons, label, group, inside):
@@ -85,7 +88,7 @@ def labelled_polygons(scene, polygons, label, group, inside):
     named = _has_value(frame[label]) & (True if group is None else _has_value(frame[group]))
     lost = dict.fromkeys(np.flatnonzero(~named).tolist(), "missing_label")
     positions, kept = np.flatnonzero(named), frame[named]
-    shapes = to_pixels(kept, scene.grid)
+    shapes = to_pixels(kept, scene.grid, _named(polygons))
     outside = ~locate(shapes, scene.grid)
     lost |= dict.fromkeys(positions[outside].tolist(), "outside")
     rows, cols, objects, n_overlapping = burn(shapes, ~outside, scene.grid, inside)
@@ -95,7 +98,7 @@ def labelled_polygons(scene, polygons, label, group, inside):
     groups = np.arange(len(frame))
     if group is not None and len(kept):
         groups = _of_all(_as_labels(kept[group], group), positions, len(frame))
-    return Labelled(rows, cols, objects, labels, groups, lost, n_overlapping)
+    return Labelled(rows, cols, objects, labels, groups, lost, n_overlapping, _named(polygons))
 
 
 def _of_all(values, positions, n):
@@ -116,7 +119,8 @@ def take_samples(scene, labelled, max_pixels, random_state, block_size):
     if max_pixels is not None:
         valid = _validity(scene, rows, cols, block_size)
         rows, cols, objects, n_nodata = rows[valid], cols[valid], objects[valid], int((~valid).sum())
-        chosen = _at_most(objects, max_pixels, random_state)
+        groups = np.unique(labelled.groups, return_inverse=True)[1]
+        chosen = _at_most(groups[objects], max_pixels, random_state)
         rows, cols, objects, n_thinned = rows[chosen], cols[chosen], objects[chosen], int((~chosen).sum())
     X, valid, lacking = _extract(scene, rows, cols, block_size)
     n_nodata += int((~valid).sum())
@@ -124,7 +128,7 @@ def take_samples(scene, labelled, max_pixels, random_state, block_size):
     nodata = dict.fromkeys(sorted(with_pixels - {*objects.tolist()}), "nodata_objects")
     dropped = dict(sorted((labelled.lost | nodata).items()))
     report = {**_count(labelled, dropped, len(rows), n_nodata, n_thinned), **lacking}
-    _check_any(report, scene)
+    _check_any(report, scene, labelled.source)
     labels, groups = labelled.labels[objects], labelled.groups[objects]
     return Samples(X, labels, groups, rows, cols, report, dropped)
 
@@ -163,6 +167,7 @@ def _load(polygons):
             f"polygons must be a path or a GeoDataFrame; got {type(polygons).__name__}. Turn a GeoSeries "
             "into a table with its labels first."
         )
+    _check_whole(polygons)
     try:
         frame = geopandas.read_file(polygons)
     except Exception as error:  # the type depends on the engine behind geopandas
@@ -172,13 +177,30 @@ def _load(polygons):
     return frame
 
 
+def _named(polygons):
+    return fspath(polygons) if isinstance(polygons, str | PathLike) else "the GeoDataFrame"
+
+
+def _check_whole(path):
+    """Refuse a shapefile of another length than its header says: what it lacks would be empty polygons."""
+    path = Path(path)
+    if path.suffix.lower() != ".shp" or not path.is_file():
+        return
+    with open(path, "rb") as file:
+        told = 2 * int.from_bytes(file.read(28)[24:28])  # in words of two bytes
+    if told != path.stat().st_size:
+        raise OSError(
+            f"{path} must be as long as its header says, {told} bytes; it has {path.stat().st_size}. It is "
+            "damaged or was not copied to its end."
+        )
+
+
 def _check_fields(frame, fields, polygons):
     there = [name for name in frame.columns if name != frame.geometry.name]
     for name in fields:
         if name not in there:
-            where = fspath(polygons) if isinstance(polygons, str | PathLike) else "the GeoDataFrame"
             raise ValueError(
-                f"Polygons must have the field {name!r}; {where} has {there}. Name one of these."
+                f"Polygons must have the field {name!r}; {_named(polygons)} has {there}. Name one of these."
             )
 
 
@@ -195,12 +217,12 @@ def _count(labelled, dropped, n_pixels, n_nodata, n_thinned):
     }
 
 
-def _check_any(report, scene):
+def _check_any(report, scene, source):
     if not report["pixels"]:
         raise ValueError(
             f"There must be labelled pixels with data of {Path(scene.grid.path).name}; none is left of "
-            f"{report['objects']} objects: {report}. Check their place, labels and reference system (the "
-            f"grid covers x and y from {scene.grid.bounds[:2]} to {scene.grid.bounds[2:]})."
+            f"{report['objects']} objects of {source}: {report}. Check their place, labels and reference "
+            f"system (the grid covers x and y from {scene.grid.bounds[:2]} to {scene.grid.bounds[2:]})."
         )
 
 

@@ -121,8 +121,14 @@ class Scene:
 
     def files(self):
         """All files on this machine that the values come from, those of virtual rasters included."""
-        stacks = [stack for reader in self._readers.values() for stack in reader.stacks]
-        return list(dict.fromkeys(path for stack in stacks for path in stack.on_disk()))
+        return list(dict.fromkeys(path for stack in self._stacks() for path in stack.on_disk()))
+
+    def watched(self):
+        """Those files, and what arrays are stored in: what may not change while the scene is read."""
+        return list(dict.fromkeys(path for stack in self._stacks() for path in stack.watched()))
+
+    def _stacks(self):
+        return [stack for reader in self._readers.values() for stack in reader.stacks]
 
     def fingerprint(self):
         """All that the values of the scene depend on, the content of its files as SHA-256; nested dicts."""
@@ -142,6 +148,17 @@ class Scene:
                 "content": [hashes[path] for stack in reader.stacks for path in stack.on_disk()],
             }
         return {"shape": list(self.shape), "sources": sources}
+
+    def changed_since(self, fingerprint):
+        """Names of arrays, and of files in memory, whose values are no longer those of a fingerprint."""
+        told = {name: source["stacks"] for name, source in fingerprint["sources"].items()}
+        pairs = (
+            pair
+            for name, reader in self._readers.items()
+            for stack, facts in zip(reader.stacks, told[name], strict=True)
+            for pair in zip(stack.files, facts["files"], strict=True)
+        )
+        return [file.path for file, facts in pairs if not file.files() and file.facts() != facts]
 
     def extract(self, rows, cols):
         """Values of any pixels of the target grid, and which of them have data in every required source.
@@ -227,8 +244,8 @@ class Scene:
         ----------
         polygons : path, GeoDataFrame; or path, RasterArray, DataArray, VectorRaster of a raster
             Polygons as GeoPackage, shapefile, GeoJSON or anything that geopandas reads, in any reference
-            system: they are reprojected to the scene's. Or a raster of class codes, where 0 and nodata mean
-            no label, on a grid that nests in the scene's.
+            system: they are reprojected to the scene's. Or a raster of class codes, where 0, negative codes
+            and nodata mean no label, on a grid that nests in the scene's.
         label : str, or dict of int to str for a raster
             Field with the class, text or integer. Polygons without a label (None, NaN, infinity, empty
             text) are dropped. For a raster, the names of those codes that are wanted; all codes by default.
@@ -239,7 +256,8 @@ class Scene:
         inside : {"centre", "whole"}, default="centre"
             Whether a pixel is in a polygon by its centre, or only as a whole.
         max_pixels : int, optional
-            Most pixels of an object, chosen by chance among those with data.
+            Most pixels of an object (of all polygons with the same value of `group`), chosen by chance among
+            those with data.
         random_state : int, default=0
             Seed of that choice.
         block_size : int, default=256
@@ -261,6 +279,8 @@ class Scene:
         if inside not in ("centre", "whole"):
             raise ValueError(f"inside must be 'centre' or 'whole'; got {inside!r}.")
         if is_label_raster(polygons):
+            if inside != "centre":
+                raise ValueError(f"inside={inside!r} is for polygons; leave it out for a raster of labels.")
             labelled = labelled_raster(self, polygons, label, group)
         elif label is None:
             raise TypeError(

@@ -1,6 +1,6 @@
 """Bands of one source: of one raster, or of several on the same grid."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 
@@ -108,6 +108,10 @@ class Stack:
         """All files on this machine that the values come from."""
         return [path for file in self.files for path in file.files()]
 
+    def watched(self):
+        """Files on this machine that may not change while the values are read."""
+        return [path for file in self.files for path in file.watched()]
+
     def facts(self):
         """What the values depend on beside the content of the files, for a run's key."""
         grid = self.grid
@@ -170,6 +174,11 @@ def _open(name, path, bands, nodata):
 
 
 def _as_paths(name, paths):
+    if isinstance(paths, Iterator):
+        raise TypeError(
+            f"Source {name!r} must have its files in a list, whose order stays the same; got {paths!r:.200}. "
+            "Write sorted(...) around it."
+        )
     several = not is_file(paths) and isinstance(paths, Iterable) and not isinstance(paths, np.ndarray)
     listed = list(paths) if several else [paths]
     if not listed or not all(map(is_file, listed)):

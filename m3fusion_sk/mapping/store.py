@@ -12,9 +12,10 @@ from ..wholefile import whole_file
 from .errors import MapNotWritten, RunMismatch
 from .journal import Journal
 
-__all__ = ["ChunkStore", "remove_leftovers", "write_chunk"]
+__all__ = ["ChunkStore", "is_run_of", "remove_run", "replaced_in", "write_chunk"]
 
 _RUN, _JOURNAL, _CHUNKS = "run.json", "journal.jsonl", "chunks"
+_REPLACED = "replaced.json"  # report of the map that this run replaces, as soon as it begins to
 
 
 class ChunkStore:
@@ -51,7 +52,7 @@ class ChunkStore:
                     f"{folder} must be free for the run; it holds files that are no run's. Move them, or "
                     "choose another name."
                 )
-            _remove(folder)
+            remove_run(folder)
         store = cls(folder, key)
         store.chunks.mkdir(parents=True, exist_ok=True)
         if not (folder / _RUN).exists():
@@ -68,7 +69,7 @@ class ChunkStore:
             self.journal.rewrite(self.records.values())
         kept = {record["file"] for record in self.records.values()}
         for path in self.folder.rglob("*"):
-            known = path.name in kept or path.name in (_RUN, _JOURNAL)
+            known = path.name in kept or path.name in (_RUN, _JOURNAL, _REPLACED)
             if path.is_file() and not known:
                 path.unlink()
 
@@ -105,7 +106,7 @@ class ChunkStore:
 
     def remove(self):
         """Forget the run: its map is complete."""
-        _remove(self.folder)
+        remove_run(self.folder)
 
 
 def write_chunk(folder, chunk, arrays):
@@ -125,13 +126,17 @@ def write_chunk(folder, chunk, arrays):
     return {"chunk": chunk, "file": name, "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def remove_leftovers(folder, key):
-    """Remove what a finished run with this key left when it was stopped while removing it."""
-    if folder.is_dir() and _is_of(folder, key):
-        _remove(folder)
+def replaced_in(folder):
+    """Where a run keeps the report of the map that it replaces."""
+    return folder / _REPLACED
 
 
-def _remove(folder):
+def is_run_of(folder, key):
+    """Whether a folder is there, of the run with this key."""
+    return folder.is_dir() and _is_of(folder, key)
+
+
+def remove_run(folder):
     """Remove a run's folder. What says whose it was goes last: whoever is stopped here can be followed."""
     for path in sorted(folder.iterdir()):
         if path.is_dir():
