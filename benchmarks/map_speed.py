@@ -1,6 +1,6 @@
 """Maps of large scenes: memory, where the time goes, and how much of it the network has.
 
-    python benchmarks/map_speed.py memory --megapixels 1 4 39
+    python benchmarks/map_speed.py memory --megapixels 1 4 40
     python benchmarks/map_speed.py speed --side 45 --pairs 3
 
 `memory` maps parts of a virtual scene of the size of Reunion (6656x5913 pixels of 10 m with 34 dates x 10

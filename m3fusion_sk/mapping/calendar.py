@@ -45,7 +45,7 @@ def _check_names(name, groups, dates, n_bands):
     """Refuse files of one band and date that would be taken for dates, or for each other."""
     if len(groups[0]) == 1:
         if n_bands is None and len(set(dates)) < len(dates):
-            twice = max(set(dates), key=dates.count)
+            twice = next(date for date in dates if dates.count(date) > 1)
             same = [Path(group[0]).name for group, date in zip(groups, dates, strict=True) if date == twice]
             raise ValueError(
                 f"Source {name!r} must have one file for each date, or a list of files for each; got {same} "

@@ -151,13 +151,9 @@ class Scene:
 
     def changed_since(self, fingerprint):
         """Names of arrays, and of files in memory, whose values are no longer those of a fingerprint."""
-        told = {name: source["stacks"] for name, source in fingerprint["sources"].items()}
-        pairs = (
-            pair
-            for name, reader in self._readers.items()
-            for stack, facts in zip(reader.stacks, told[name], strict=True)
-            for pair in zip(stack.files, facts["files"], strict=True)
-        )
+        now = [file for stack in self._stacks() for file in stack.files]
+        stacks = [stack for source in fingerprint["sources"].values() for stack in source["stacks"]]
+        pairs = zip(now, [facts for stack in stacks for facts in stack["files"]], strict=True)
         return [file.path for file, facts in pairs if not file.files() and file.facts() != facts]
 
     def extract(self, rows, cols):
