@@ -14,7 +14,7 @@ import pytest
 from made_rasters import coded, write
 from test_predictor import CodeReader, read_map, write_scene
 
-from m3fusion_sk.mapping import ChunkedPredictor, Scene, SeriesRaster, VectorRaster
+from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, Scene, SeriesRaster, VectorRaster
 
 N_MUTANTS = 200 if os.environ.get("M3FUSION_SOAK") else 20
 SLOW = """
@@ -84,7 +84,7 @@ def emptied(content, rng):
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize("damage", [truncated, overwritten, emptied])
-@pytest.mark.parametrize("victim", ["s2.tif", "mask.tif", "dem.tif"])
+@pytest.mark.parametrize("victim", ["s2.tif", "mask.tif", "dem.tif", "spot.tif"])
 @pytest.mark.timeout(1800)
 def test_damaged_rasters_are_errors_that_name_them_or_other_values(tmp_path, victim, damage):
     noise = np.random.default_rng(0).integers(1, 4000, (6, 70, 70)).astype("uint16")
@@ -92,12 +92,14 @@ def test_damaged_rasters_are_errors_that_name_them_or_other_values(tmp_path, vic
     write(tmp_path / "s2.tif", noise, **options)
     write(tmp_path / "mask.tif", noise[:3].astype("uint8") % 8, **options)
     write(tmp_path / "dem.tif", noise[:1, :14, :14], pixel=50, **options)
+    write(tmp_path / "spot.tif", noise[:2].repeat(2, axis=1).repeat(2, axis=2), pixel=5, **options)
     content, rng = (tmp_path / victim).read_bytes(), random.Random(victim + damage.__name__)
 
     def make():
         sources = {
             "s2": SeriesRaster(tmp_path / "s2.tif", n_bands=2, mask=tmp_path / "mask.tif"),
             "dem": VectorRaster(tmp_path / "dem.tif"),
+            "spot": PatchRaster(tmp_path / "spot.tif", size=3),
         }
         path = ChunkedPredictor(CodeReader(), 32).predict(
             Scene(sources, grid="s2"), tmp_path / "map.tif", True
