@@ -180,7 +180,7 @@ class Run:
 
     def _check_arrays(self, store):
         """The same for arrays: their values are looked at again, since one can change unseen by its file."""
-        self._refuse(self.job.scene.changed_since(self.key.parts["scene"]), store)
+        self._refuse(self.job.scene._changed_since(self.key.parts["scene"]), store)
 
     def _refuse(self, changed, store):
         if changed:

@@ -149,7 +149,7 @@ class Scene:
             }
         return {"shape": list(self.shape), "sources": sources}
 
-    def changed_since(self, fingerprint):
+    def _changed_since(self, fingerprint):
         """Names of arrays, and of files in memory, whose values are no longer those of a fingerprint."""
         now = [file for stack in self._stacks() for file in stack.files]
         stacks = [stack for source in fingerprint["sources"].values() for stack in source["stacks"]]
