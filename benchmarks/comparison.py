@@ -91,10 +91,10 @@ def summary_line(rows, p_values):
     """The line of a model in the table of a data set."""
     line = {"model": rows["model"].iloc[0], "folds": rows["fold"].nunique()}
     for score, heading in SCORES.items():
-        by_fold = rows.groupby("fold")[score].mean()
-        line[heading] = f"{by_fold.mean():.3f} ± {by_fold.std():.3f}"
+        folds = rows.groupby("fold")[score].mean()
+        line[heading] = f"{folds.mean():.3f} ± {folds.std():.3f}"
         if score == "accuracy":
-            line["first fold"] = f"{by_fold.iloc[0]:.3f}" if by_fold.index[0] == 0 else ""
+            line["first fold"] = f"{folds[0]:.3f}" if 0 in folds.index else ""
     if rows["data"].iloc[0] in NO_OBJECTS:
         line[SCORES["object_accuracy"]] = ""
     seeds = rows.groupby("fold")["accuracy"].std().mean()

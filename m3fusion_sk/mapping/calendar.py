@@ -34,24 +34,28 @@ def arrange(name, raster):
         )
     if isinstance(dates, str) and dates == NAMES:
         found = [_date_of_group(name, group) for group in groups]
-        _check_names(name, groups, found, raster.n_bands)
+        if len(groups[0]) == 1 and raster.n_bands is None:
+            _check_dates_differ(name, groups, found)
+        _check_one_order(name, groups)
         order = np.argsort(found, kind="stable")
         groups, dates = [groups[i] for i in order], [found[i] for i in order]
         mask = _by_name(name, mask, dates) if isinstance(mask, list | tuple) else mask
     return [part for group in groups for part in group], len(groups[0]), dates, mask
 
 
-def _check_names(name, groups, dates, n_bands):
-    """Refuse files of one band and date that would be taken for dates, or for each other."""
-    if len(groups[0]) == 1:
-        if n_bands is None and len(set(dates)) < len(dates):
-            twice = next(date for date in dates if dates.count(date) > 1)
-            same = [Path(group[0]).name for group, date in zip(groups, dates, strict=True) if date == twice]
-            raise ValueError(
-                f"Source {name!r} must have one file for each date, or a list of files for each; got {same} "
-                f"for {twice}. Write [[{same[0]!r}, {same[1]!r}], ...] for bands, or give n_bands."
-            )
-        return
+def _check_dates_differ(name, groups, dates):
+    """Refuse single files of one date, which are those of its bands."""
+    twice = next((date for date in dates if dates.count(date) > 1), None)
+    if twice is not None:
+        same = [Path(group[0]).name for group, date in zip(groups, dates, strict=True) if date == twice]
+        raise ValueError(
+            f"Source {name!r} must have one file for each date, or a list of files for each; got {same} "
+            f"for {twice}. Write [[{same[0]!r}, {same[1]!r}], ...] for bands, or give n_bands."
+        )
+
+
+def _check_one_order(name, groups):
+    """Refuse files of bands whose names say that they stand in another order at another date."""
     bands = [[_DATE.sub("", Path(path).name) for path in group] for group in groups]
     for others in bands:
         if others != bands[0] and sorted(others) == sorted(bands[0]):

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from .grid import Alignment
 from .rasters import VectorRaster
-from .samples import Labelled
+from .samples import Labelled, called
 from .stack import is_file
 from .vectors import read_inside
 
@@ -54,7 +54,9 @@ def labelled_raster(scene, labels, names, group):
     (groups, classes), positions = np.unique(pairs, axis=1, return_inverse=True)
     if names is not None:
         classes = np.array([names[code] for code in classes.tolist()])
-    return Labelled(rows, cols, positions.ravel(), classes, groups, {}, 0, _named(labels))
+    return Labelled(
+        rows, cols, positions.ravel(), classes, groups, {}, 0, called(labels, "the raster of labels")
+    )
 
 
 def _read(scene, raster, what):
@@ -74,10 +76,6 @@ def _read(scene, raster, what):
             window.height, window.width
         )
     return codes
-
-
-def _named(labels):
-    return fspath(labels) if isinstance(labels, str | PathLike) else "the raster of labels"
 
 
 def _touching(codes):

@@ -115,10 +115,9 @@ class Run:
             return
         there = {name: path for name, path in self.finals.items() if path.exists()}
         report = read_report(self.report)
-        for path in self.finals.values():
-            if not path.exists() and any(other.exists() for other in sidecars(path)):
-                other = next(filter(Path.exists, sidecars(path)))
-                raise self._taken(other, "though there is no map that it belongs to", "The file")
+        absent = [path for name, path in self.finals.items() if name not in there]
+        for other in filter(Path.exists, (other for path in absent for other in sidecars(path))):
+            raise self._taken(other, "though there is no map that it belongs to", "The file")
         for path in there.values():
             key = key_of(path)
             if key != self.key.digest:
@@ -180,7 +179,12 @@ class Run:
 
     def _check_arrays(self, store):
         """The same for arrays: their values are looked at again, since one can change unseen by its file."""
-        self._refuse(self.job.scene._changed_since(self.key.parts["scene"]), store)
+        now = [file for stack in self.job.scene.stacks() for file in stack.files]
+        told = [stack for source in self.key.parts["scene"]["sources"].values() for stack in source["stacks"]]
+        pairs = zip(now, [facts for stack in told for facts in stack["files"]], strict=True)
+        self._refuse(
+            [file.path for file, facts in pairs if not file.files() and file.facts() != facts], store
+        )
 
     def _refuse(self, changed, store):
         if changed:

@@ -10,7 +10,7 @@ from ..multisource import MultiSource
 from .grid import is_count
 from .polygons import burn, locate, to_pixels
 
-__all__ = ["Labelled", "Samples", "labelled_polygons", "take_samples"]
+__all__ = ["Labelled", "Samples", "called", "labelled_polygons", "take_samples"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,7 +88,7 @@ def labelled_polygons(scene, polygons, label, group, inside):
     named = _has_value(frame[label]) & (True if group is None else _has_value(frame[group]))
     lost = dict.fromkeys(np.flatnonzero(~named).tolist(), "missing_label")
     positions, kept = np.flatnonzero(named), frame[named]
-    shapes = to_pixels(kept, scene.grid, _named(polygons))
+    shapes = to_pixels(kept, scene.grid, called(polygons))
     outside = ~locate(shapes, scene.grid)
     lost |= dict.fromkeys(positions[outside].tolist(), "outside")
     rows, cols, objects, n_overlapping = burn(shapes, ~outside, scene.grid, inside)
@@ -98,7 +98,7 @@ def labelled_polygons(scene, polygons, label, group, inside):
     groups = np.arange(len(frame))
     if group is not None and len(kept):
         groups = _of_all(_as_labels(kept[group], group), positions, len(frame))
-    return Labelled(rows, cols, objects, labels, groups, lost, n_overlapping, _named(polygons))
+    return Labelled(rows, cols, objects, labels, groups, lost, n_overlapping, called(polygons))
 
 
 def _of_all(values, positions, n):
@@ -177,8 +177,9 @@ def _load(polygons):
     return frame
 
 
-def _named(polygons):
-    return fspath(polygons) if isinstance(polygons, str | PathLike) else "the GeoDataFrame"
+def called(labels, otherwise="the GeoDataFrame"):
+    """What labels are called in messages: by their path if they have one."""
+    return fspath(labels) if isinstance(labels, str | PathLike) else otherwise
 
 
 def _check_whole(path):
@@ -200,7 +201,7 @@ def _check_fields(frame, fields, polygons):
     for name in fields:
         if name not in there:
             raise ValueError(
-                f"Polygons must have the field {name!r}; {_named(polygons)} has {there}. Name one of these."
+                f"Polygons must have the field {name!r}; {called(polygons)} has {there}. Name one of these."
             )
 
 

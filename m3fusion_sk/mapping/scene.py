@@ -121,13 +121,14 @@ class Scene:
 
     def files(self):
         """All files on this machine that the values come from, those of virtual rasters included."""
-        return list(dict.fromkeys(path for stack in self._stacks() for path in stack.on_disk()))
+        return list(dict.fromkeys(path for stack in self.stacks() for path in stack.on_disk()))
 
     def watched(self):
         """Those files, and what arrays are stored in: what may not change while the scene is read."""
-        return list(dict.fromkeys(path for stack in self._stacks() for path in stack.watched()))
+        return list(dict.fromkeys(path for stack in self.stacks() for path in stack.watched()))
 
-    def _stacks(self):
+    def stacks(self):
+        """The stacks of bands of all sources, in their order."""
         return [stack for reader in self._readers.values() for stack in reader.stacks]
 
     def fingerprint(self):
@@ -148,13 +149,6 @@ class Scene:
                 "content": [hashes[path] for stack in reader.stacks for path in stack.on_disk()],
             }
         return {"shape": list(self.shape), "sources": sources}
-
-    def _changed_since(self, fingerprint):
-        """Names of arrays, and of files in memory, whose values are no longer those of a fingerprint."""
-        now = [file for stack in self._stacks() for file in stack.files]
-        stacks = [stack for source in fingerprint["sources"].values() for stack in source["stacks"]]
-        pairs = zip(now, [facts for stack in stacks for facts in stack["files"]], strict=True)
-        return [file.path for file, facts in pairs if not file.files() and file.facts() != facts]
 
     def extract(self, rows, cols):
         """Values of any pixels of the target grid, and which of them have data in every required source.

@@ -105,7 +105,7 @@ class ChunkStore:
         return content if hashlib.sha256(content).hexdigest() == record["sha256"] else None
 
     def remove(self):
-        """Forget the run: its map is complete."""
+        """Forget the run, with all its chunks."""
         remove_run(self.folder)
 
 
