@@ -98,6 +98,7 @@ class ArrayFile:
         return block[np.array(self.bands) - 1]
 
     def _slice(self, *rows_and_cols):
+        _check_mapped(self.path, self.values)
         try:
             return np.asarray(self.values[(..., *(slice(*each) for each in rows_and_cols))])
         except Exception as error:  # the type depends on the library that holds the values
@@ -146,9 +147,7 @@ class _Mapped:
         """Where an array, or a part of one, is mapped from; None if it is not as it lies in a file."""
         if not isinstance(values, np.memmap) or not values.flags["C_CONTIGUOUS"]:
             return None
-        whole = values
-        while isinstance(whole.base, np.memmap):
-            whole = whole.base
+        whole = _whole_of(values)
         if whole.filename is None or whole.mode == "c":
             return None
         before = values.ctypes.data - whole.ctypes.data  # a part has the offset of the whole array
@@ -158,12 +157,38 @@ class _Mapped:
         return np.memmap(self.filename, self.dtype, "r", self.offset, self.shape)
 
 
+def _mapping_of(values):
+    """The memory map that an array is a part of, or None."""
+    while values is not None and not isinstance(values, np.memmap):
+        values = getattr(values, "base", None)
+    return values
+
+
+def _whole_of(mapped):
+    """The memory map that another is a part of, which has its offset."""
+    while isinstance(mapped.base, np.memmap):
+        mapped = mapped.base
+    return mapped
+
+
+def _check_mapped(called, values):
+    """Refuse a file that is shorter than the map of it: reading on would end the process, without a word."""
+    mapped = _mapping_of(values) if isinstance(values, np.ndarray) else None
+    if mapped is None or mapped.filename is None or not Path(mapped.filename).exists():
+        return
+    mapped = _whole_of(mapped)
+    needed, there = mapped.offset + mapped.nbytes, Path(mapped.filename).stat().st_size
+    if there < needed:
+        raise OSError(
+            f"{called} is mapped from {mapped.filename}, which must have {needed} bytes; it has {there} now. "
+            "It was cut short since it was opened."
+        )
+
+
 def _origins(values):
     """What an array is stored in: of memory maps, local zarr stores and files that xarray opened."""
     if isinstance(values, np.ndarray):
-        while values is not None and not isinstance(values, np.memmap):
-            values = getattr(values, "base", None)
-        place = getattr(values, "filename", None)
+        place = getattr(_mapping_of(values), "filename", None)
     elif _is_xarray(values):
         place = values.encoding.get("source")
     else:

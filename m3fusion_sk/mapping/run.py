@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from ..wholefile import whole_file
 from .assembly import Mosaic, assemble, key_of, publish, sidecars
+from .checksums import check_blocks
 from .errors import MapBusy, MapNotWritten, RunMismatch
 from .files import stamps
 from .quicklook import write_quicklook
@@ -140,6 +141,8 @@ class Run:
         with _as_not_written(self.path, self.folder):
             store = ChunkStore.open(self.folder, self.key, self.overwrite)
             windows = self.job.windows
+            if not store.records:  # a run that goes on has looked at these very bytes
+                self._check_whole(store)
             with told_how_to_resume(self.folder, len(windows), store):
                 progress = self._work(store, windows, n_jobs, client, verbose)
                 self._check_inputs(store)
@@ -167,6 +170,14 @@ class Run:
         if n_jobs > 1:
             return with_processes(self.job, self.folder, todo, n_jobs)
         return one_by_one(self.job, self.folder, todo)
+
+    def _check_whole(self, store):
+        """Refuse damaged files before the first chunk."""
+        try:
+            check_blocks(self.job.scene.files())
+        except OSError:
+            store.remove()  # a run of whole files is another one
+            raise
 
     def _check_inputs(self, store):
         """Refuse to go on where a file is no longer the one that the key was made of.

@@ -9,6 +9,7 @@ import numpy as np
 from ..multisource import MultiSource
 from .grid import is_count
 from .polygons import burn, locate, to_pixels
+from .shapefile import check_shapefile
 
 __all__ = ["Labelled", "Samples", "called", "labelled_polygons", "take_samples"]
 
@@ -167,7 +168,7 @@ def _load(polygons):
             f"polygons must be a path or a GeoDataFrame; got {type(polygons).__name__}. Turn a GeoSeries "
             "into a table with its labels first."
         )
-    _check_whole(polygons)
+    check_shapefile(polygons)
     try:
         frame = geopandas.read_file(polygons)
     except Exception as error:  # the type depends on the engine behind geopandas
@@ -180,20 +181,6 @@ def _load(polygons):
 def called(labels, otherwise="the GeoDataFrame"):
     """What labels are called in messages: by their path if they have one."""
     return fspath(labels) if isinstance(labels, str | PathLike) else otherwise
-
-
-def _check_whole(path):
-    """Refuse a shapefile of another length than its header says: what it lacks would be empty polygons."""
-    path = Path(path)
-    if path.suffix.lower() != ".shp" or not path.is_file():
-        return
-    with open(path, "rb") as file:
-        told = 2 * int.from_bytes(file.read(28)[24:28])  # in words of two bytes
-    if told != path.stat().st_size:
-        raise OSError(
-            f"{path} must be as long as its header says, {told} bytes; it has {path.stat().st_size}. It is "
-            "damaged or was not copied to its end."
-        )
 
 
 def _check_fields(frame, fields, polygons):
