@@ -152,17 +152,28 @@ def _band_means(X, name):
     total, count = np.zeros((2, spec.n_bands))
     for rows in row_blocks(len(X), spec.size, VALUES_AT_ONCE):
         values = np.moveaxis(X.gather(name, rows), 1 + spec.band_axis, -1).reshape(-1, spec.n_bands)
-        missing = np.isnan(values)
-        known = np.where(missing, 0, values).astype(np.float64, copy=False)
-        ones = np.ones(len(values))  # products add up fastest
-        total += ones @ known
-        count += len(values) - ones @ missing.astype(np.float64)
+        sums, numbers = _valid_sums(values)
+        total += sums
+        count += numbers
     if not count.all():
         raise ValueError(
             f"X[{name!r}] has no valid value in band {np.argmin(count)} (counted from 0) of any sample. "
             "Leave the band out."
         )
     return total / count
+
+
+def _valid_sums(values):
+    """Sum and number of the valid values of each band, in rows of shape (n_rows, n_bands)."""
+    with np.errstate(invalid="ignore", over="ignore"):  # only NaN matters, which products find fastest
+        lacking = np.isnan(values @ np.ones(values.shape[1], values.dtype))
+    whole, part = (values.take(np.flatnonzero(rows), axis=0) for rows in (~lacking, lacking))
+    missing = np.isnan(part)
+    total = np.ones(len(whole)) @ whole.astype(np.float64, copy=False)
+    if missing.all():
+        return total, len(whole)
+    known = np.where(missing, 0, part).astype(np.float64, copy=False)
+    return total + known.sum(axis=0), len(whole) + (~missing).sum(axis=0)
 
 
 def _filled(X, name, means, days):

@@ -9,7 +9,7 @@ from .rows import row_blocks
 
 __all__ = ["fill_linear"]
 
-VALUES_AT_ONCE = 1 << 16  # temporary arrays stay in the processor's cache
+VALUES_AT_ONCE = 1 << 18  # temporary arrays stay in the processor's cache
 
 
 def fill_linear(values, missing, days=None):
@@ -87,52 +87,55 @@ def fill_block(values, missing, days):
     bool
         Whether some had no valid date at all, and are NaN now.
     """
-    if missing.ndim == 3 and _same_in_all_bands(missing):
-        missing = missing[:, :, 0]
-    if missing.ndim == 2:
-        return _fill_dates(values, missing, days)
+    here = _missing_dates(missing)
+    if here is not None:
+        return _fill_dates(values, here, days)
     n_samples, n_dates, n_bands = values.shape
     apart = np.moveaxis(values, 1, 2).reshape(-1, n_dates, 1).copy()  # each band a series of its own
-    never = _fill_dates(apart, np.moveaxis(missing, 1, 2).reshape(-1, n_dates), days)
+    never = _fill_dates(apart, np.flatnonzero(np.moveaxis(missing, 1, 2)), days)
     values[:] = np.moveaxis(apart.reshape(n_samples, n_bands, n_dates), 1, 2)
     return never
 
 
-def _same_in_all_bands(missing):
-    first = missing[:, :, 0]
-    expected = np.count_nonzero(first) * missing.shape[2]  # counting is fast, comparing is not
-    return np.count_nonzero(missing) == expected and (missing == first[:, :, None]).all()
+def _missing_dates(missing):
+    """Positions of the missing dates, in the series laid flat; None where bands lack different ones."""
+    if missing.ndim == 2:
+        return np.flatnonzero(missing)
+    here, n_bands = np.flatnonzero(missing[:, :, 0]), missing.shape[2]
+    if np.count_nonzero(missing) != n_bands * len(here):  # counting is fast, comparing is not
+        return None
+    return here if missing.reshape(-1, n_bands).take(here, axis=0).all() else None
 
 
-def _fill_dates(values, missing, days):
+def _fill_dates(values, here, days):
     """Fill dates that are missing in all bands, in place; whether some series have no date at all."""
-    here = np.flatnonzero(missing)
-    before, after = (positions.take(here) for positions in _valid_neighbours(missing))
-    days = np.tile(days, len(missing))
-    first = days.take(before, mode="clip")
-    span = days.take(after, mode="clip") - first
-    weight = np.divide(days.take(here) - first, span, out=np.zeros_like(span), where=span > 0)
-    flat = values.reshape(-1, values.shape[2])
-    filled, step = (flat.take(at, axis=0, mode="clip") for at in (before, after))
-    never = after < 0
+    n_samples, n_dates, n_bands = values.shape
+    before, after, first = _valid_neighbours(here, n_samples, n_dates)
+    never = (before < first) & (after >= first + n_dates)
+    before, after = np.where(before < first, after, before), np.where(after < first + n_dates, after, before)
+    start = days.take(before - first, mode="clip")
+    span = days.take(after - first, mode="clip") - start
+    weight = np.divide(days.take(here - first) - start, span, out=np.zeros_like(span), where=span > 0)
+    rows = values.view(np.dtype((np.void, values.itemsize * n_bands))).ravel()  # all bands are moved at once
+    filled, step = (
+        rows.take(at, mode="clip").view(values.dtype).reshape(-1, n_bands) for at in (before, after)
+    )
     if never.any():
         filled[never] = np.nan
     step -= filled
     step *= weight.astype(values.dtype)[:, None]
     filled += step
-    flat[here] = filled
+    rows.put(here, filled.view(rows.dtype), mode="clip")
     return bool(never.any())
 
 
-def _valid_neighbours(missing):
-    """Positions, in the series laid flat, of the last valid date before and the first after each date.
+def _valid_neighbours(here, n_samples, n_dates):
+    """Positions, in the series laid flat, of the valid dates around missing ones, and where their series begin.
 
-    Before the first and after the last valid date both are that date; outside of all series where one has no
-    valid date: behind them, and -1.
+    Where a series has no valid date on one side, the position is of another series, or outside of all.
     """
-    positions = np.arange(missing.size).reshape(missing.shape)
-    before = np.maximum.accumulate(np.where(missing, -1, positions), axis=1)
-    after = np.where(missing, missing.size, positions)[:, ::-1]
-    after = np.minimum.accumulate(after, axis=1)[:, ::-1]
-    first, last = before < 0, after == missing.size
-    return np.where(first, after, before), np.where(last, before, after)
+    valid = np.ones(n_samples * n_dates + 2, bool)  # with one on either side
+    valid[1 + here] = False
+    valid = np.flatnonzero(valid) - 1
+    n_before = here - np.arange(len(here))  # valid dates that precede each missing one
+    return valid.take(n_before), valid.take(n_before + 1), here - here % n_dates
