@@ -130,7 +130,7 @@ def _fill_dates(values, here, days):
 
 
 def _valid_neighbours(here, n_samples, n_dates):
-    """Positions, in the series laid flat, of the valid dates around missing ones, and where their series begin.
+    """Positions, in the series laid flat, of the valid dates around missing ones, and of their series.
 
     Where a series has no valid date on one side, the position is of another series, or outside of all.
     """
