@@ -1,13 +1,14 @@
 """Ours against tuned classical models: the same outer folds by object, every choice on training objects.
 
-    python benchmarks/accuracy.py [--study baselines] [--data made idtrees ...] [--models ...] [--jobs 2]
+    python benchmarks/accuracy.py [--study baselines ...] [--data made idtrees ...] [--models ...] [--jobs 2]
 
-says how long it will take, goes on with the rows that stand in the output folder, prints the tables and
-writes them there. `--tables` prints them without running anything. The studies: "baselines" is the
-comparison; "ablation" leaves out each part of the recipe; "encoders" and "imbalance" change one setting;
-"learning" trains on few objects up to all. All but the first make three fits of each model, on another fold
-and with another seed each, and compare them in pairs. "ablation" and "encoders", by which the defaults are
-chosen, do so on inner folds of the training objects of the first outer fold, and score no test object of it.
+says how long it will take, goes on with the rows that stand in the output folder, prints the tables, draws
+the figures and writes them there. `--tables` does so without running anything. All studies are made, unless
+some are named: "baselines" is the comparison; "ablation" leaves out each part of the recipe; "encoders" and
+"imbalance" change one setting; "learning" trains on few objects up to all. All but the first make three fits
+of each model, on another fold and with another seed each, and compare them in pairs. "ablation" and
+"encoders", by which the defaults are chosen, do so on inner folds of the training objects of the first outer
+fold, and score no test object of it.
 Seconds are of the processor, with one thread: set OMP_NUM_THREADS=1.
 """
 
@@ -250,15 +251,27 @@ def take_over(table, output):
             path.write_text(json.dumps(row))
 
 
+def is_there(task, output):
+    """Whether the row of a task stands in the output folder."""
+    return (output / task.data / f"{task.stem}.json").exists()
+
+
 def rows_in(output):
     """All rows that stand in the output folder."""
     return pd.DataFrame([json.loads(path.read_text()) for path in sorted(output.glob("*/*.json"))])
 
 
-def main():
+def wanted_of(name, arguments):
+    """The tasks of a study on the sets and of the models that were asked for."""
+    sizes = (*OBJECTS, None) if name == "learning" else (None,)
+    models = [model for model in STUDIES[name] if model in (arguments.models or STUDIES[name])]
+    return tasks(arguments.data, models, fits_of(name), sizes)
+
+
+def parsed():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=list(DATASETS), default=list(DATASETS))
-    parser.add_argument("--study", choices=list(STUDIES), default="baselines")
+    parser.add_argument("--study", nargs="+", choices=list(STUDIES), default=list(STUDIES))
     parser.add_argument("--models", nargs="+", choices=[*RECIPES, PAPER, *GRIDS], help="some models only")
     parser.add_argument("--jobs", type=int, default=1, help="fits at a time")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder of the rows")
@@ -268,14 +281,16 @@ def main():
     parser.add_argument(
         "--tables", action="store_true", help="only print the tables of the rows that are there"
     )
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    arguments = parsed()
     if arguments.known:
         take_over(arguments.known, arguments.output)
-    models = arguments.models or STUDIES[arguments.study]
-    fits = fits_of(arguments.study)
-    sizes = (*OBJECTS, None) if arguments.study == "learning" else (None,)
-    wanted = tasks(arguments.data, models, fits, sizes)
-    todo = [task for task in wanted if not (arguments.output / task.data / f"{task.stem}.json").exists()]
+    wanted = {name: wanted_of(name, arguments) for name in arguments.study}
+    every = dict.fromkeys(task for its in wanted.values() for task in its)
+    todo = [task for task in every if not is_there(task, arguments.output)]
     if not arguments.tables:
         print(estimate(todo, arguments.jobs), flush=True)
         for name in arguments.data:
@@ -283,9 +298,10 @@ def main():
                 study(name, [task for task in todo if task.data == name], arguments.jobs, arguments.output)
             except DataMissing as error:
                 print(f"{name}: skipped, {error}")
-    if arguments.study == "baselines":
-        wanted += tasks(arguments.data, [AVERAGED], ALL_FITS)
-    print_tables(rows_in(arguments.output), pd.DataFrame(wanted), arguments.study, arguments.output)
+    if "baselines" in wanted:
+        wanted["baselines"] += tasks(arguments.data, [AVERAGED], ALL_FITS)
+    for name, its in wanted.items():
+        print_tables(rows_in(arguments.output), pd.DataFrame(its), name, arguments.output)
 
 
 if __name__ == "__main__":

@@ -31,12 +31,13 @@ def estimate(todo, jobs):
     seconds, unknown = 0.0, len(todo)
     if MEASURED.exists():
         rows = pd.read_csv(MEASURED)
-        means = (rows["fit_seconds"] + rows["predict_seconds"]).groupby(kinds_of(rows)).mean()
-        known = means.index.intersection(kinds := kinds_of(pd.DataFrame(todo)))
-        seconds, unknown = means.reindex(kinds).sum(), (~kinds.isin(known)).sum()
+        took, tasks = rows["fit_seconds"] + rows["predict_seconds"], pd.DataFrame(todo)
+        each = kinds_of(tasks).map(took.groupby(kinds_of(rows)).mean())
+        unknown = each.isna().sum()
+        seconds = each.fillna(tasks["data"].map(took.groupby(rows["data"]).mean())).sum()
     return (
         f"{len(todo)} fits to run, about {seconds / 3600 / jobs:.1f} hours with {jobs} at a time"
-        + (f", and {unknown} that were not timed before" if unknown else "")
+        + (f" ({unknown} not timed before, by the mean of their set)" if unknown else "")
         + ". Finished rows are kept: an interrupted run goes on with them."
     )
 
@@ -185,7 +186,7 @@ def print_tables(rows, wanted, study, output):
     tables = tables_of(rows, study)
     text = "\n\n".join(f"### {name}\n\n{as_markdown(table)}" for name, table in tables.items())
     (output / f"{study}.md").write_text(text + "\n")
-    print("\n" + text)
+    print(f"\n## {study}\n\n{text}")
     if study == "encoders":
         costs(rows).to_csv(output / "encoders.csv", index=False)
     if study in ("baselines", "learning"):

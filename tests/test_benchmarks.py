@@ -169,9 +169,8 @@ def test_every_recipe_of_the_studies_can_be_fitted_with(study):
 def test_the_accuracy_study_goes_on_where_it_stopped(tmp_path):
     def accuracy(*models):
         command = [sys.executable, str(BENCHMARKS / "accuracy.py"), "--data", "rondonia", "--models", *models]
-        result = subprocess.run(
-            [*command, "--output", str(tmp_path)], capture_output=True, text=True, check=False
-        )
+        options = ["--study", "baselines", "--output", str(tmp_path)]
+        result = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
         return result.stdout
 
@@ -184,6 +183,34 @@ def test_the_accuracy_study_goes_on_where_it_stopped(tmp_path):
     rows = pd.read_csv(tmp_path / "accuracy.csv")
     assert (rows["accuracy"] > 0.8).all() and len(rows) == 10
     assert rows.groupby("fold")["n_test"].nunique().eq(1).all()  # the same folds for both
+
+
+def test_one_command_knows_all_studies_and_makes_all_tables_and_figures(study, tmp_path):
+    results = BENCHMARKS / "results" / "accuracy.csv"
+    command = [sys.executable, str(BENCHMARKS / "accuracy.py"), "--tables", "--known", str(results)]
+    result = subprocess.run(
+        [*command, "--output", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    headings = [line[3:] for line in result.stdout.splitlines() if line.startswith("## ")]
+    assert headings == list(study.accuracy.STUDIES)
+    assert all((tmp_path / f"{name}.md").is_file() for name in headings)
+    sets = sorted(study.accuracy.DATASETS)
+    for kind in ("time", "learning"):
+        assert sorted(path.stem for path in tmp_path.glob(f"{kind}_*.png")) == [f"{kind}_{n}" for n in sets]
+
+
+def test_hours_of_what_was_not_timed_are_the_mean_of_its_set(study, tmp_path, monkeypatch):
+    of, rows = study.accuracy, tmp_path / "rows.csv"
+    timed = [of.Task("made", 0, of.OURS, 0), of.Task("made", 0, "rbf svm", 0)]
+    seconds = {"fit_seconds": [3000.0, 600.0], "predict_seconds": [600.0, 3000.0]}
+    pd.DataFrame(timed).assign(**seconds).to_csv(rows, index=False)
+    monkeypatch.setattr(study.comparison, "MEASURED", rows)
+    todo = [of.Task("made", 1, of.OURS, 1), of.Task("made", 0, "extra trees", 0)]
+    assert study.comparison.estimate(todo, jobs=2).startswith(
+        "2 fits to run, about 1.0 hours with 2 at a time (1 not timed before, by the mean of their set)."
+    )
+    assert study.comparison.estimate([], jobs=1) == "All rows are there: nothing to run."
 
 
 def test_the_summary_has_folds_seeds_and_the_test_against_the_best_baseline(study):
