@@ -165,15 +165,15 @@ def _band_means(X, name):
 
 def _valid_sums(values):
     """Sum and number of the valid values of each band, in rows of shape (n_rows, n_bands)."""
-    with np.errstate(invalid="ignore", over="ignore"):  # only NaN matters, which products find fastest
-        lacking = np.isnan(values @ np.ones(values.shape[1], values.dtype))
-    whole, part = (values.take(np.flatnonzero(rows), axis=0) for rows in (~lacking, lacking))
-    missing = np.isnan(part)
-    total = np.ones(len(whole)) @ whole.astype(np.float64, copy=False)
-    if missing.all():
-        return total, len(whole)
-    known = np.where(missing, 0, part).astype(np.float64, copy=False)
-    return total + known.sum(axis=0), len(whole) + (~missing).sum(axis=0)
+    missing, n_bands = np.isnan(values), values.shape[1]
+    whole = np.flatnonzero(~missing[:, 0])
+    if np.count_nonzero(missing) == n_bands * (len(values) - len(whole)):  # perhaps the same in all bands
+        total = np.ones(len(whole)) @ values.take(whole, axis=0).astype(np.float64, copy=False)
+        if not np.isnan(total).any():
+            return total, len(whole)
+    known = np.where(missing, 0, values).astype(np.float64, copy=False)
+    n_missing = np.ones(len(values), np.float32) @ missing.astype(np.float32)  # products add up fastest
+    return np.ones(len(values)) @ known, len(values) - n_missing
 
 
 def _filled(X, name, means, days):

@@ -59,10 +59,11 @@ def fill_linear(values, missing, days=None):
 
 
 def _check_shapes(values, missing):
-    if values.ndim != 3 or missing.shape not in (values.shape[:2], values.shape):
+    fits = values.ndim == 3 and missing.shape in (values.shape[:2], values.shape)
+    if not fits or not all(values.shape[1:]):
         raise ValueError(
-            "fill_linear needs values of shape (n_samples, n_dates, n_bands) and missing of shape "
-            f"(n_samples, n_dates) or that of values; got {values.shape} and {missing.shape}."
+            "fill_linear needs values of shape (n_samples, n_dates, n_bands), with a date and a band, and "
+            f"missing of shape (n_samples, n_dates) or that of values; got {values.shape} and {missing.shape}."
         )
 
 

@@ -9,6 +9,7 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 import shapely
 import zarr
 from affine import Affine
@@ -20,6 +21,7 @@ from test_predictor import CodeReader, read_map, write_scene
 from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, RasterArray, Scene, SeriesRaster, VectorRaster
 from m3fusion_sk.mapping.checksums import check_blocks
 from m3fusion_sk.mapping.shapefile import check_shapefile
+from m3fusion_sk.mapping.tiff import directories
 
 N_MUTANTS = 200 if os.environ.get("M3FUSION_SOAK") else 20
 CRS = "EPSG:32631"
@@ -32,8 +34,9 @@ def truncated(content, rng):
 
 
 def overwritten(content, rng):
-    start = rng.randrange(len(content) - 200)
-    return content[:start] + rng.randbytes(200) + content[start + 200 :]
+    n_bytes = min(200, len(content) // 3)
+    start = rng.randrange(len(content) - n_bytes)
+    return content[:start] + rng.randbytes(n_bytes) + content[start + n_bytes :]
 
 
 def emptied(content, rng):
@@ -113,40 +116,87 @@ KINDS = {
     "by pixel": {"interleave": "pixel"},
     "differences": {"predictor": 2},
     "large": {"BIGTIFF": "YES"},
+    "from the big end": {"ENDIANNESS": "BIG"},
     "strips": {"tiled": False},
+    "one block": {"blockxsize": 64, "blockysize": 64},
+    "cloud-optimised": {"driver": "COG", "BLOCKSIZE": 128, "compress": "deflate"},
 }
 
 
-def damaged_in(path, band, row, col):
-    """Overwrite two bytes in the middle of a block."""
+def noise_in(path, kind):
+    """A file of one of the kinds, with values that do not compress."""
+    noise = np.random.default_rng(0).integers(0, 60_000, (2, 40, 40)).astype("uint16")
+    if kind != "cloud-optimised":
+        return write(path, noise, **{**DEFLATE, **KINDS[kind]})
+    rasterio.shutil.copy(write(path.with_suffix(".part"), noise, **DEFLATE), path, **KINDS[kind])
+    return path
+
+
+def blocks_of(path):
+    """Place and size of each block of each band, as GDAL tells them."""
     with rasterio.open(path) as file:
-        start, size = (
-            int(file.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band))
-            for what in ("OFFSET", "SIZE")
-        )
-    content = bytearray(path.read_bytes())
-    middle = start + size // 2
-    content[middle : middle + 2] = bytes(255 - byte for byte in content[middle : middle + 2])
-    path.write_bytes(content)
-    return start
+        return {
+            tuple(int(file.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band)) for what in names)
+            for band in file.indexes
+            for (row, col), _ in file.block_windows(band)
+            for names in [("OFFSET", "SIZE")]
+        }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_block_of_every_layout_is_looked_at(tmp_path, kind):
-    noise = np.random.default_rng(0).integers(0, 60_000, (2, 40, 40)).astype("uint16")
-    path = write(tmp_path / "v.tif", noise, **{**DEFLATE, **KINDS[kind]})
+def test_every_block_of_every_layout_is_found_and_looked_at(tmp_path, kind):
+    path = noise_in(tmp_path / "v.tif", kind)
+    with open(path, "rb") as file:
+        (directory,) = directories(file)
+    blocks = blocks_of(path)
+    assert set(zip(directory.offsets.tolist(), directory.sizes.tolist(), strict=True)) == blocks
     check_blocks([path])
     content = path.read_bytes()
-    with rasterio.open(path) as file:
-        blocks = [place for place, _ in file.block_windows(1)]
-    bands = [1, 2] if kind == "by band" else [1]
-    for band, (row, col) in ((band, block) for band in bands for block in blocks):
-        start = damaged_in(path, band, row, col)
-        with pytest.raises(
-            OSError, match=rf"v\.tif is damaged: band {band} has a block at byte {start} that"
-        ):
+    for start, size in blocks:
+        middle = start + size // 2
+        other = bytes(255 - byte for byte in content[middle : middle + 2])
+        path.write_bytes(content[:middle] + other + content[middle + 2 :])
+        with pytest.raises(OSError, match=rf"v\.tif is damaged: the block at byte {start} (does|ends)"):
             check_blocks([path])
-        path.write_bytes(content)
+
+
+def test_pages_overviews_and_masks_are_looked_at(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (1, 64, 64)).astype("uint8")
+    path = write(tmp_path / "v.tif", noise, **DEFLATE)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+        file.write_mask(noise[0] > 100)
+        file.build_overviews([2])
+    with open(path, "rb") as file:
+        assert [len(directory.offsets) for directory in directories(file)] == [16, 16, 1, 1]
+    content = path.read_bytes()
+    with open(path, "rb") as file:
+        places = [(d.offsets[-1], d.sizes[-1]) for d in directories(file)]
+    for start, size in places:
+        middle = int(start + size // 2)
+        path.write_bytes(content[:middle] + bytes([255 - content[middle]]) + content[middle + 1 :])
+        with pytest.raises(OSError, match=rf"v\.tif is damaged: the block at byte {start}"):
+            check_blocks([path])
+
+
+@pytest.mark.parametrize("kind", ["strips", "large", "by band"])
+def test_a_table_of_blocks_that_was_emptied_is_damage(tmp_path, kind):
+    path = noise_in(tmp_path / "v.tif", kind)
+    n_bytes = path.stat().st_size
+    with open(path, "rb") as file:
+        (directory,) = directories(file)
+    content = path.read_bytes()
+    sizes = b"".join(int(size).to_bytes(4, "little") for size in directory.sizes)
+    if content.count(sizes) != 1:
+        sizes = b"".join(int(size).to_bytes(2, "little") for size in directory.sizes)
+    assert content.count(sizes) == 1 and n_bytes > 6000
+    path.write_bytes(content.replace(sizes, bytes(len(sizes))))
+    with pytest.raises(OSError, match="a block has a place and no size"):
+        check_blocks([path])
+    places = [b"".join(int(at).to_bytes(n, "little") for at in directory.offsets) for n in (2, 4, 8)]
+    (places,) = (each for each in places if content.count(each) == 1)
+    path.write_bytes(content.replace(sizes, bytes(len(sizes))).replace(places, bytes(len(places))))
+    with pytest.raises(OSError, match=r"of its blocks hold nothing, while \d+ bytes belong to none"):
+        check_blocks([path])
 
 
 @pytest.mark.parametrize("compress", ["none", "lzw", "zstd", "deflate"])
@@ -154,7 +204,7 @@ def test_what_is_whole_passes_and_what_is_cut_does_not(tmp_path, compress):
     noise = np.random.default_rng(0).integers(0, 255, (2, 40, 40)).astype("uint8")
     path = write(tmp_path / "v.tif", noise, **{**DEFLATE, "compress": compress})
     check_blocks([path])
-    path.write_bytes(path.read_bytes()[:-100])
+    path.write_bytes(path.read_bytes()[:-600])
     with pytest.raises(OSError, match=r"v\.tif is damaged: .* reaches over the end of the file"):
         check_blocks([path])
 
@@ -172,7 +222,9 @@ def test_damage_is_told_before_the_first_chunk_and_not_looked_for_again(tmp_path
     noise = np.random.default_rng(0).integers(1, 4000, (2, 40, 40)).astype("uint16")
     path = write(tmp_path / "v.tif", noise, **DEFLATE)
     content, scene = path.read_bytes(), Scene({"v": VectorRaster(path)}, grid="v")
-    damaged_in(path, 2, 2, 2)
+    damaged = bytearray(content)
+    damaged[max(blocks_of(path))[0] + 20] ^= 255
+    path.write_bytes(damaged)
     reader = CodeReader()
     with pytest.raises(OSError, match=r"v\.tif is damaged"):
         ChunkedPredictor(reader, 8).predict(scene, tmp_path / "map.tif")
@@ -188,13 +240,14 @@ def test_damage_is_told_before_the_first_chunk_and_not_looked_for_again(tmp_path
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", ["labels.gpkg", "labels.geojson", "labels.shp", "labels.dbf"])
+@pytest.mark.parametrize("name", ["labels.gpkg", "labels.geojson", "labels.shp", "labels.dbf", "labels.shx"])
 @pytest.mark.timeout(1800)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of GDAL, about what it meets before the error
 def test_damaged_layers_are_errors_or_the_same_samples(tmp_path, name, damage):
     scene, rng = write_scene(tmp_path), random.Random(name + damage.__name__)
     squares = [shapely.box(500_000 + 30 * i, 5_629_900, 500_030 + 30 * i, 5_629_960) for i in range(5)]
-    path, layer = tmp_path / name, tmp_path / name.replace(".dbf", ".shp")
+    path = tmp_path / name
+    layer = path.with_suffix(".shp") if name[-3:] in ("dbf", "shx") else path
     geopandas.GeoDataFrame({"class": list("abcde")}, geometry=squares, crs=CRS).to_file(layer)
     expected, content, n_errors = scene.sample(layer, "class"), path.read_bytes(), 0
     for _ in range(N_MUTANTS):
@@ -209,7 +262,8 @@ def test_damaged_layers_are_errors_or_the_same_samples(tmp_path, name, damage):
             assert [found.y.tolist(), found.rows.tolist(), found.cols.tolist()] == [
                 expected.y.tolist(), expected.rows.tolist(), expected.cols.tolist()
             ]  # fmt: skip
-    assert n_errors > (0 if name == "labels.gpkg" and damage is overwritten else 0.9 * N_MUTANTS)
+    unread = name == "labels.gpkg" and damage is overwritten  # free room of a database
+    assert n_errors > (0 if unread else 0.4 * N_MUTANTS)
 
 
 @st.composite
@@ -265,8 +319,17 @@ def damage_of_shapefile(path, where, content):
     [
         (".shp", 108, bytes(4), "an empty polygon takes more room than it needs in record 0"),
         (".shp", 108, b"\1", "there is another kind of geometry in record 0"),
-        (".shp", 104, b"\x7f", "there is less than was written in record 0"),
-        (".shp", 150, b"\xff", "a polygon has fewer corners than it says in record 0"),
+        (".shp", 104, b"\x7f", "there is more or less than was written in record 0"),
+        (".shp", 148, b"\0", "a polygon has more or fewer corners than it says in record 0"),
+        (".shp", 150, b"\xff", "a polygon has more or fewer corners than it says in record 0"),
+        (".shp", 152, b"\2", "a part of a polygon begins where it has no corner in record 0"),
+        (".shp", 100, b"\0\0\0\7", "its index has another order than its records"),
+        (".shx", 24, b"\0\0\0\x36", "it has 1 polygons, and a table of 2 rows"),
+        (".shx", 24, b"\0\0\0\x37", "its last entry is not whole"),
+        (".shx", 24, b"\0\0\1\0", "must be as long as its header says, 512 bytes"),
+        (".shx", 104, bytes(4), "there is more or less than was written in record 0"),
+        (".dbf", 4, b"\1", "it has 2 polygons, and a table of 1 rows"),
+        (".dbf", 48, b"\1", "its fields must fill rows of 19 bytes"),
         (".shp", 156, b"\xff" * 8, "a polygon lies outside its own bounding box in record 0"),
         (".shp", 156, bytes(8), "a polygon lies outside its own bounding box in record 0"),
         (".dbf", -1, b"", "must have 2 rows that each begin with a blank or an asterisk"),
@@ -278,11 +341,23 @@ def test_what_contradicts_itself_in_a_shapefile_is_named(tmp_path, suffix, where
     geopandas.GeoDataFrame({"class": [1, 2]}, geometry=squares, crs=CRS).to_file(path)
     check_shapefile(path)
     table = path.with_suffix(".dbf").read_bytes()
-    if suffix == ".dbf":
+    if where < 0:
         where, content = int.from_bytes(table[8:10], "little"), bytes(1)  # the mark of the first row
     damage_of_shapefile(path.with_suffix(suffix), where, content)
     with pytest.raises(OSError, match=words):
         check_shapefile(path)
+
+
+@pytest.mark.parametrize("form", ["folder", "capitals"])
+def test_shapefiles_are_looked_at_in_folders_and_capitals(tmp_path, form):
+    path = tmp_path / "l.shp"
+    geopandas.GeoDataFrame({"class": [1]}, geometry=[shapely.box(7, 50, 8, 51)], crs=CRS).to_file(path)
+    damage_of_shapefile(path, 156, bytes(8))
+    if form == "capitals":
+        for part in list(tmp_path.iterdir()):
+            part.rename(tmp_path / part.name.upper())
+    with pytest.raises(OSError, match="lies outside its own bounding box"):
+        check_shapefile(tmp_path if form == "folder" else tmp_path / "L.SHP")
 
 
 # ----- arrays

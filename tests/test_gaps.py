@@ -92,6 +92,12 @@ def test_shapes_that_disagree_are_refused(missing):
         fill_linear(np.zeros((2, 3, 1)), missing)
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 0), (2, 0, 3)])
+def test_series_without_bands_or_dates_are_refused(shape):
+    with pytest.raises(ValueError, match="with a date and a band"):
+        fill_linear(np.zeros(shape), np.zeros(shape, bool))
+
+
 @pytest.mark.parametrize("shape", [(1, 4), (1, 4, 2)])
 @pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_missing_in_its_band(shape, strange):

@@ -7,22 +7,23 @@ with rasterio, does not look at: bytes that changed on the way between disks dec
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
-import rasterio
-from rasterio.enums import Compression, Interleaving
-from rasterio.errors import RasterioError
+from .tiff import directories
 
 __all__ = ["check_blocks"]
 
-_TIFF = "GTiff", "COG"
-_BYTES_AT_ONCE = 2**16
+_UNCOMPRESSED, _DEFLATE = 1, (8, 32946)
+_BYTES_AT_ONCE, _BLOCKS_AT_ONCE = 2**16, 256
+_UNTOLD = 2**12, 16  # bytes of a file, and for each block, that no table needs to tell of
 _THREADS = 4
 
 
 def check_blocks(paths):
-    """Refuse GeoTIFFs with a block that was cut off, or whose content does not fit its checksum.
+    """Refuse TIFF files with a block that was cut off, or whose content does not fit its checksum.
 
-    Other formats, and what compression of another kind holds, are left to GDAL.
+    All pages, overviews and masks are looked at. What compression of another kind holds is left to GDAL, as
+    are other formats.
 
     Parameters
     ----------
@@ -36,53 +37,76 @@ def check_blocks(paths):
     """
     with ThreadPoolExecutor(_THREADS) as threads:
         for path in paths:
-            try:
-                with rasterio.open(path) as file:
-                    if file.driver in _TIFF:
-                        _check_file(path, file, threads)
-            except RasterioError:  # no raster by itself, such as an archive of some
-                continue
+            if reason := _damage(path, threads):
+                raise OSError(f"{path} is damaged: {reason}. Get the file again from where it came from.")
 
 
-def _check_file(path, file, threads):
-    has_checksum = file.compression is Compression.deflate
-    bands = [1] if file.interleaving is Interleaving.pixel else file.indexes
-    check = partial(_damage, path, has_checksum)
-    for band in bands:
-        blocks = list(_blocks(file, band))
-        for block, damage in zip(blocks, threads.map(check, blocks), strict=True):
-            if damage:
-                raise OSError(
-                    f"{path} is damaged: band {band} has a block at byte {block[0]} that {damage}. Get the "
-                    "file again from where it came from."
-                )
+def _damage(path, threads):
+    """What is wrong with a file, or None."""
+    with open(path, "rb") as file:
+        try:
+            found = list(directories(file))
+        except ValueError as error:
+            return str(error)
+    n_bytes = Path(path).stat().st_size
+    for directory in found:
+        if reason := _contradiction(directory, n_bytes):
+            return reason
+    if reason := _lost(found, n_bytes):
+        return reason
+    parts = (part for directory in found if directory.compression in _DEFLATE for part in _parts(directory))
+    reasons = threads.map(partial(_first_damage, path), parts)
+    return next(filter(None, reasons), None)
 
 
-def _blocks(file, band):
-    """Where each block of a band begins and how long it is, in bytes; without those that hold nothing."""
-    for (row, col), _ in file.block_windows(band):
-        place = (
-            file.get_tag_item(f"BLOCK_{what}_{col}_{row}", "TIFF", bidx=band) for what in ("OFFSET", "SIZE")
-        )
-        place = [int(number or 0) for number in place]
-        if all(place):
-            yield place
+def _contradiction(directory, n_bytes):
+    """Whether the table of blocks itself cannot be right."""
+    offsets, sizes = directory.offsets, directory.sizes
+    if ((offsets == 0) != (sizes == 0)).any():
+        return "a block has a place and no size, or a size and no place"
+    over = offsets + sizes > n_bytes
+    if directory.compression == _UNCOMPRESSED and len(over):
+        over[-1] &= offsets[-1] >= n_bytes  # a last strip may be told to be as long as the others
+    return f"the block at byte {offsets[over][0]} reaches over the end of the file" if over.any() else None
 
 
-def _damage(path, has_checksum, block):
-    """What is wrong with a block, or None."""
-    offset, left = block
-    inflate = zlib.decompressobj()
+def _lost(found, n_bytes):
+    """Whether blocks hold nothing while the file has bytes that belong to none."""
+    n_empty = sum(int((directory.sizes == 0).sum()) for directory in found)
+    told = sum(int(directory.sizes.sum()) + directory.n_bytes for directory in found)
+    n_blocks = sum(len(directory.sizes) for directory in found)
+    untold = n_bytes - told - _UNTOLD[0] - _UNTOLD[1] * n_blocks
+    if not n_empty or untold <= 0:
+        return None
+    return (
+        f"{n_empty} of its blocks hold nothing, while {untold} bytes belong to none (a sparse file that was "
+        "edited in place may pass once gdal_translate has copied it)"
+    )
+
+
+def _parts(directory):
+    """Places and sizes of the blocks that hold something, some at a time."""
+    blocks = [(a, b) for a, b in zip(directory.offsets.tolist(), directory.sizes.tolist(), strict=True) if b]
+    for first in range(0, len(blocks), _BLOCKS_AT_ONCE):
+        yield blocks[first : first + _BLOCKS_AT_ONCE]
+
+
+def _first_damage(path, blocks):
+    """What is wrong with the first damaged one of some blocks, or None."""
     with open(path, "rb") as content:
-        content.seek(offset)
-        while left:
-            part = content.read(min(left, _BYTES_AT_ONCE))
-            if not part:
-                return "reaches over the end of the file"
+        for offset, size in blocks:
+            content.seek(offset)
+            if reason := _unlike_its_checksum(content, size):
+                return f"the block at byte {offset} {reason}"
+    return None
+
+
+def _unlike_its_checksum(content, left):
+    inflate = zlib.decompressobj()
+    try:
+        while left and not inflate.eof and (part := content.read(min(left, _BYTES_AT_ONCE))):
+            inflate.decompress(part)
             left -= len(part)
-            try:
-                if has_checksum and not inflate.eof:
-                    inflate.decompress(part)
-            except zlib.error as error:
-                return f"does not decompress to what was written ({error})"
-    return "ends before its checksum" if has_checksum and not inflate.eof else None
+    except zlib.error as error:
+        return f"does not decompress to what was written ({error})"
+    return None if inflate.eof else "ends before its checksum"

@@ -3,6 +3,7 @@
 The layout is that of the ESRI Shapefile Technical Description (1998), and of dBASE III.
 """
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,84 +11,146 @@ import numpy as np
 __all__ = ["check_shapefile"]
 
 _HEADER = 100  # bytes
-_POLYGONS = 5, 15, 25  # plain, with heights, with measures
+_PLAIN, _WITH_HEIGHTS, _WITH_MEASURES = 5, 15, 25  # polygons
 _BOX_SLACK = 1e-3  # of a polygon's extent: boxes are written rounded by some programs
 _ROW_MARKS = b" *"  # before a row of the table: it counts, or was deleted
+_FIELD, _END_OF_FIELDS = 32, b"\r"
 
 
 def check_shapefile(path):
-    """Refuse a shapefile, or its table, that was cut short or contradicts itself; other files pass.
+    """Refuse shapefiles of which the parts were cut short or contradict each other; other files pass.
+
+    Parameters
+    ----------
+    path : path
+        Of a ``.shp``, or of a folder of some.
 
     Raises
     ------
     OSError
-        If a file is of another length than its header says, a polygon lies outside its own bounding box or
-        is none, or a row of the table has no mark.
+        If a part is of another length than its header says; if index and table have other numbers of records
+        than each other; or if a polygon lies outside its own bounding box, or is none.
     """
     path = Path(path)
-    if path.suffix.lower() != ".shp" or not path.is_file():
-        return
-    content = path.read_bytes()
+    if path.is_dir():
+        for each in sorted(path.iterdir()):
+            check_shapefile(each)
+    elif path.suffix.lower() == ".shp" and path.is_file():
+        content = path.read_bytes()
+        _check_length(path, content, exact=True)
+        entries = _check_index(_beside(path, ".shx"))
+        n_rows = _check_table(_beside(path, ".dbf"))
+        if entries is None:
+            return
+        if n_rows not in (None, len(entries)):
+            raise _damaged(path, f"it has {len(entries)} polygons, and a table of {n_rows} rows")
+        _check_records(path, content, entries)
+
+
+def _beside(path, suffix):
+    """A part of the same name, in small or capital letters."""
+    parts = (path.with_suffix(each) for each in (suffix, suffix.upper()))
+    return next((part for part in parts if part.is_file()), None)
+
+
+def _damaged(path, reason):
+    return OSError(f"{path} is damaged: {reason}. Get it again from where it came from.")
+
+
+def _check_length(path, content, exact=False):
+    """Bytes of a part by its header; refused if there are fewer, or if there are more and `exact`."""
     told = 2 * int.from_bytes(content[24:28])  # in words of two bytes
-    if told != len(content):
+    if not _HEADER <= told <= len(content) or (exact and told < len(content)):
         raise OSError(
             f"{path} must be as long as its header says, {told} bytes; it has {len(content)}. It is damaged "
             "or was not copied to its end."
         )
-    for number, start in enumerate(_starts(path)):
-        if reason := _damage(content, start):
-            raise OSError(
-                f"{path} is damaged: {reason} in record {number}. Get it again from where it came from."
-            )
-    _check_table(path.with_suffix(".dbf"))
+    return told
 
 
-def _starts(path):
-    """Where each record begins, by the index beside the file; none where there is no index."""
-    index = path.with_suffix(".shx")
-    if not index.is_file():
-        return []
-    entries = np.frombuffer(index.read_bytes()[_HEADER:], ">i4")
-    return (2 * entries[: len(entries) // 2 * 2].reshape(-1, 2)[:, 0].astype(int)).tolist()
+def _check_index(path):
+    """Place and length of each record, in bytes; None where there is no index."""
+    if path is None:
+        return None
+    content = path.read_bytes()
+    end = _check_length(path, content)
+    if (end - _HEADER) % 8:
+        raise _damaged(path, "its last entry is not whole")
+    return 2 * np.frombuffer(content[_HEADER:end], ">i4").reshape(-1, 2).astype(np.int64)
 
 
-def _damage(content, start):
+def _check_records(path, content, entries):
+    """Refuse records that are in another order than they say, or damaged."""
+    numbers = [int.from_bytes(content[start : start + 4]) for start, _ in entries.tolist()]
+    if (np.diff(numbers) <= 0).any() and len(set(numbers)) > 1:  # some programs do not number them
+        raise _damaged(path, "its index has another order than its records")
+    with np.errstate(over="ignore", invalid="ignore"):  # of what are no coordinates
+        for i, (start, length) in enumerate(entries.tolist()):
+            if reason := _damage(content, start, length):
+                raise _damaged(path, f"{reason} in record {i}")
+
+
+def _damage(content, start, length):
     """What is wrong with a record, or None."""
-    length = 2 * int.from_bytes(content[start + 4 : start + 8])
-    record = content[start + 8 : start + 8 + length]
-    if not 4 <= len(record) == length:
-        return "there is less than was written"
+    told = 2 * int.from_bytes(content[start + 4 : start + 8])
+    record = content[start + 8 : start + 8 + told]
+    if len(record) < 4 or not len(record) == told == length:
+        return "there is more or less than was written"
     kind = int.from_bytes(record[:4], "little")
     if kind == 0:
         return None if length == 4 else "an empty polygon takes more room than it needs"
     if kind != int.from_bytes(content[32:36], "little"):
         return "there is another kind of geometry"
-    return _outside(record) if kind in _POLYGONS else None
+    return _polygon_damage(kind, record) if kind in (_PLAIN, _WITH_HEIGHTS, _WITH_MEASURES) else None
 
 
-def _outside(record):
-    """Whether the corners of a polygon are no numbers within its bounding box."""
-    box = np.frombuffer(record[4:36], "<f8").reshape(-1, 2)
+def _polygon_damage(kind, record):
     n_parts, n_points = (int.from_bytes(record[i : i + 4], "little") for i in (36, 40))
     start = 44 + 4 * n_parts
-    if len(box) != 2 or start + 16 * n_points > len(record):
-        return "a polygon has fewer corners than it says"
-    corners = np.frombuffer(record[start : start + 16 * n_points], "<f8").reshape(-1, 2)
-    with np.errstate(over="ignore", invalid="ignore"):
-        slack = _BOX_SLACK * (box[1] - box[0])
-        inside = (corners >= box[0] - slack) & (corners <= box[1] + slack)
+    end = start + 16 * n_points
+    if len(record) not in _lengths(kind, end, 16 + 8 * n_points):
+        return "a polygon has more or fewer corners than it says"
+    if not _begin_at_corners(struct.unpack_from(f"<{n_parts}i", record, 44), n_points):
+        return "a part of a polygon begins where it has no corner"
+    box = np.frombuffer(record, "<f8", 4, 4)
+    slack = _BOX_SLACK * (box[2:] - box[:2])
+    corners = np.frombuffer(record, "<f8", 2 * n_points, start).reshape(-1, 2)
+    inside = (corners >= box[:2] - slack) & (corners <= box[2:] + slack)
     return None if inside.all() else "a polygon lies outside its own bounding box"
 
 
+def _begin_at_corners(parts, n_points):
+    """Whether parts begin at the first corner, and each at a later one than the part before."""
+    if not parts:
+        return n_points == 0
+    return parts[0] == 0 and all(map(int.__lt__, parts, (*parts[1:], n_points)))
+
+
+def _lengths(kind, plain, more):
+    """Bytes that a record may have: measures may be left out."""
+    if kind == _PLAIN:
+        return (plain,)
+    return (plain, plain + more) if kind == _WITH_MEASURES else (plain + more, plain + 2 * more)
+
+
 def _check_table(path):
-    """Refuse a table with a row that has no mark."""
-    if not path.is_file():
-        return
+    """Number of rows of the table; None where there is none."""
+    if path is None:
+        return None
     content = path.read_bytes()
     n_rows, head, width = (int.from_bytes(content[a:b], "little") for a, b in ((4, 8), (8, 10), (10, 12)))
     marks = content[head : head + n_rows * width : width] if width else b""
     if len(marks) != n_rows or set(marks) - set(_ROW_MARKS):
-        raise OSError(
-            f"{path} is damaged: it must have {n_rows} rows that each begin with a blank or an asterisk. Get "
-            "it again from where it came from."
-        )
+        raise _damaged(path, f"it must have {n_rows} rows that each begin with a blank or an asterisk")
+    if width not in (1 + sum(_widths(content[_FIELD:head], high)) for high in (0, 256)):
+        raise _damaged(path, f"its fields must fill rows of {width} bytes")
+    return n_rows
+
+
+def _widths(fields, high):
+    """Bytes of each field; those of text are told in two bytes by some programs."""
+    for first in range(0, len(fields) - _FIELD + 1, _FIELD):
+        field = fields[first : first + _FIELD]
+        if field[:1] == _END_OF_FIELDS:
+            return
+        yield field[16] + (high * field[17] if field[11:12] == b"C" else 0)
