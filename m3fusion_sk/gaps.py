@@ -63,7 +63,8 @@ def _check_shapes(values, missing):
     if not fits or not all(values.shape[1:]):
         raise ValueError(
             "fill_linear needs values of shape (n_samples, n_dates, n_bands), with a date and a band, and "
-            f"missing of shape (n_samples, n_dates) or that of values; got {values.shape} and {missing.shape}."
+            "missing of shape (n_samples, n_dates) or that of values; got "
+            f"{values.shape} and {missing.shape}."
         )
 
 
