@@ -244,16 +244,15 @@ def take_over(table, output):
     rows = with_numbers(pd.read_csv(table))
     for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
         row.update({name: None if row[name] is None else int(row[name]) for name in OPTIONAL})
-        task = Task(*(row[name] for name in Task._fields))
-        path = output / task.data / f"{task.stem}.json"
+        path = row_path(Task(*(row[name] for name in Task._fields)), output)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             path.write_text(json.dumps(row))
 
 
-def is_there(task, output):
-    """Whether the row of a task stands in the output folder."""
-    return (output / task.data / f"{task.stem}.json").exists()
+def row_path(task, output):
+    """Where the row of a task stands in the output folder."""
+    return output / task.data / f"{task.stem}.json"
 
 
 def rows_in(output):
@@ -290,7 +289,7 @@ def main():
         take_over(arguments.known, arguments.output)
     wanted = {name: wanted_of(name, arguments) for name in arguments.study}
     every = dict.fromkeys(task for its in wanted.values() for task in its)
-    todo = [task for task in every if not is_there(task, arguments.output)]
+    todo = [task for task in every if not row_path(task, arguments.output).exists()]
     if not arguments.tables:
         print(estimate(todo, arguments.jobs), flush=True)
         for name in arguments.data:
@@ -300,8 +299,9 @@ def main():
                 print(f"{name}: skipped, {error}")
     if "baselines" in wanted:
         wanted["baselines"] += tasks(arguments.data, [AVERAGED], ALL_FITS)
+    rows = rows_in(arguments.output)
     for name, its in wanted.items():
-        print_tables(rows_in(arguments.output), pd.DataFrame(its), name, arguments.output)
+        print_tables(rows, pd.DataFrame(its), name, arguments.output)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .dates import as_days
-from .gaps import VALUES_AT_ONCE, fill_block
+from .gaps import VALUES_AT_ONCE, fill_block, missing_dates
 from .rows import map_rows, row_blocks
 from .transformer import SourceTransformer, as_given, check_chosen, joined
 
@@ -165,12 +165,11 @@ def _band_means(X, name):
 
 def _valid_sums(values):
     """Sum and number of the valid values of each band, in rows of shape (n_rows, n_bands)."""
-    missing, n_bands = np.isnan(values), values.shape[1]
-    whole = np.flatnonzero(~missing[:, 0])
-    if np.count_nonzero(missing) == n_bands * (len(values) - len(whole)):  # perhaps the same in all bands
-        total = np.ones(len(whole)) @ values.take(whole, axis=0).astype(np.float64, copy=False)
-        if not np.isnan(total).any():
-            return total, len(whole)
+    missing = np.isnan(values)
+    here = missing_dates(missing[None])
+    if here is not None:  # the same in all bands
+        whole = values.take(np.delete(np.arange(len(values)), here), axis=0).astype(np.float64, copy=False)
+        return np.ones(len(whole)) @ whole, len(whole)
     known = np.where(missing, 0, values).astype(np.float64, copy=False)
     n_missing = np.ones(len(values), np.float32) @ missing.astype(np.float32)  # products add up fastest
     return np.ones(len(values)) @ known, len(values) - n_missing
