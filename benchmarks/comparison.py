@@ -123,7 +123,7 @@ def learning_table(rows):
     objects = rows["objects"].fillna(np.inf)
     table = rows.pivot_table(index="model", columns=objects, values="accuracy", aggfunc="mean")
     table.columns = [f"{n:.0f} objects" if np.isfinite(n) else "all" for n in table.columns]
-    return table.map("{:.4f}".format).reset_index()
+    return _written(table, "{:.3f}").reset_index()
 
 
 def as_markdown(table):
@@ -131,15 +131,20 @@ def as_markdown(table):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def changes(rows, score):
+def changes(rows, score="accuracy"):
     """What each change of our recipe makes of a score, in points: the mean over the fits, by data set."""
     fits = rows.pivot_table(index=["data", "fold", "seed"], columns="model", values=score)
     points = 100 * fits.sub(fits[OURS], axis=0).drop(columns=OURS)
     table = points.groupby("data").mean().T
     table["mean"] = table.mean(axis=1, skipna=False)
     error = _error_of_mean(points, (rows["n_test"] / rows["n_train"]).groupby(rows["data"]).mean())
-    table = table.sort_values("mean").map("{:+.1f}".format)
-    return table.assign(error=error.map("{:.1f}".format)).reset_index()
+    table = _written(table.sort_values("mean"), "{:+.1f}")
+    return table.assign(error=_written(error.to_frame("error"), "{:.1f}")).reset_index()
+
+
+def _written(table, form):
+    """Numbers as text; nothing where fits are missing."""
+    return table.map(lambda value: "" if np.isnan(value) else form.format(value))
 
 
 def _error_of_mean(points, test_share):
@@ -156,14 +161,23 @@ def costs(rows):
     return shared.groupby("model").mean().round(4).reset_index()
 
 
+def change_tables(rows, study):
+    """Accuracy, and macro F, of each change by set; beside accuracy what a fit costs in the mean."""
+    accuracy, macro = changes(rows), changes(rows, "f1_macro")
+    seconds = costs(rows).set_index("model")["fit_seconds"].map("{:.0f}".format)
+    accuracy["macro F"] = accuracy["model"].map(macro.set_index("model")["mean"])
+    accuracy["seconds to fit"] = accuracy["model"].map(seconds)
+    ours = pd.DataFrame([{"model": f"{OURS} (the defaults)", "seconds to fit": seconds[OURS]}])
+    accuracy = pd.concat([accuracy.head(0), ours, accuracy]).fillna("")
+    return {f"{study}: accuracy, in points": accuracy, f"{study}: macro F, in points": macro}
+
+
 def tables_of(rows, study):
     """The tables of a study, by their headings."""
     if study in ("baselines", "learning"):
         table = summary if study == "baselines" else learning_table
         return {name: table(part) for name, part in rows.groupby("data", sort=False)}
-    names = {"accuracy": "accuracy", "f1_macro": "macro F"}
-    found = {f"{study}: {name}, in points": changes(rows, score) for score, name in names.items()}
-    return {**found, f"{study}: means over all sets": costs(rows)}
+    return change_tables(rows, study)
 
 
 def print_tables(rows, wanted, study, output):

@@ -251,7 +251,14 @@ def test_changes_are_compared_fit_by_fit(study):
     error = np.sqrt(np.var([0, 2, 4], ddof=1) * (1 / 3 + 1 / 4)) / 2  # lpis adds nothing: all its folds agree
     assert table.loc["with more", "error"] == f"{error:.1f}"
     half_made = pd.DataFrame(rows).query("data == 'lpis' or model == 'ours'")
-    assert study.comparison.changes(half_made, "accuracy")["mean"].tolist() == ["+nan"]  # not of all sets
+    assert study.comparison.changes(half_made, "accuracy")["mean"].tolist() == [""]  # not of all sets
+    rows = pd.DataFrame(rows).assign(f1_macro=0.5, fit_seconds=2.0, predict_seconds=0.1)
+    tables = study.comparison.change_tables(rows, "ablation")
+    table = tables["ablation: accuracy, in points"].set_index("model")
+    assert table.index.tolist() == ["ours (the defaults)", "with more"]
+    assert table.loc["with more", ["mean", "macro F", "seconds to fit"]].tolist() == ["+0.5", "+0.0", "2"]
+    assert table.iloc[0].tolist() == [*[""] * 5, "2"]
+    assert tables["ablation: macro F, in points"].loc[0, ["lpis", "made"]].tolist() == ["+0.0"] * 2
 
 
 def test_costs_are_means_over_the_sets_that_all_models_have(study):
