@@ -14,6 +14,7 @@ from m3fusion_sk.plotting import plot_learning_curve, plot_time_accuracy
 
 MEASURED = Path(__file__).parent / "results" / "accuracy.csv"
 NO_OBJECTS = {"rondonia"}  # whose groups are squares with pixels of several classes: their vote means nothing
+COLUMNS = 3  # of panels in a figure
 OPTIONAL = ["objects", "inner"]  # columns of rows that only some studies fill
 SCORES = {
     "accuracy": "accuracy",
@@ -208,16 +209,29 @@ def print_tables(rows, wanted, study, output):
 
 
 def draw(rows, output, learning):
-    """A figure for each data set: accuracy against training objects, or against the time of a fit."""
+    """A figure with a panel for each set: accuracy against training objects, or the time of a fit."""
     matplotlib.use("Agg")
-    for name, part in rows.groupby("data"):
-        if learning:
-            all_of_them = part["objects"].isna()  # a few more or less in each fold: one place on the axis
-            mean = part.loc[all_of_them, "n_objects"].mean()
-            part = part.assign(n_objects=part["n_objects"].where(~all_of_them, mean))
-            ax = plot_learning_curve(part, title=name, xlabel="training objects")
-        else:
-            part = part.groupby("model")[["fit_seconds", "accuracy"]].mean().reset_index()
-            ax = plot_time_accuracy(part, title=name)
-        ax.figure.savefig(output / f"{'learning' if learning else 'time'}_{name}.png", dpi=100)
-        pyplot.close(ax.figure)
+    parts = list(rows.sort_values("model").groupby("data"))  # a model has the same colour in each panel
+    n_rows = len(parts) // COLUMNS + 1  # with a place for the names of the models
+    figure, axes = pyplot.subplots(n_rows, COLUMNS, figsize=(12, 4 * n_rows), layout="constrained")
+    for ax, (name, part) in zip(axes.flat, parts, strict=False):
+        (draw_learning if learning else draw_time)(part, ax, name)
+        names = ax.get_legend_handles_labels()
+        ax.get_legend().remove()
+    for ax in axes.flat[len(parts) :]:
+        ax.axis("off")
+    axes.flat[len(parts)].legend(*names, loc="center")
+    figure.savefig(output / f"{'learning' if learning else 'time'}.png", dpi=80)
+    pyplot.close(figure)
+
+
+def draw_learning(rows, ax, name):
+    all_of_them = rows["objects"].isna()  # a few more or less in each fold: one place on the axis
+    mean = rows.loc[all_of_them, "n_objects"].mean()
+    rows = rows.assign(n_objects=rows["n_objects"].where(~all_of_them, mean.round()))
+    plot_learning_curve(rows, title=name, xlabel="training objects", ax=ax)
+
+
+def draw_time(rows, ax, name):
+    means = rows.groupby("model")[["fit_seconds", "accuracy"]].mean().reset_index()
+    plot_time_accuracy(means, title=name, ax=ax)

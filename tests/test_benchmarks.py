@@ -195,9 +195,27 @@ def test_one_command_knows_all_studies_and_makes_all_tables_and_figures(study, t
     headings = [line[3:] for line in result.stdout.splitlines() if line.startswith("## ")]
     assert headings == list(study.accuracy.STUDIES)
     assert all((tmp_path / f"{name}.md").is_file() for name in headings)
-    sets = sorted(study.accuracy.DATASETS)
-    for kind in ("time", "learning"):
-        assert sorted(path.stem for path in tmp_path.glob(f"{kind}_*.png")) == [f"{kind}_{n}" for n in sets]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["learning.png", "time.png"]
+
+
+def test_figures_have_a_panel_for_each_set_and_one_legend(study, tmp_path, monkeypatch):
+    figures, comparison = [], study.comparison
+    monkeypatch.setattr(comparison.pyplot, "close", figures.append)
+    rows = [
+        {"data": data, "model": model, "objects": n, "n_objects": n or 30.5, "accuracy": s, "fit_seconds": s}
+        for data in ("made", "lpis", "eolearn")
+        for model, s in (("ours", 0.9), ("rbf svm", 0.5))
+        for n in (5, None)
+    ]
+    comparison.draw(pd.DataFrame(rows), tmp_path, learning=True)
+    comparison.draw(pd.DataFrame(rows), tmp_path, learning=False)
+    for figure in figures:
+        assert [ax.get_title() for ax in figure.axes] == ["eolearn", "lpis", "made", "", "", ""]
+        legends = [ax.get_legend() for ax in figure.axes]
+        assert [text.get_text() for text in legends.pop(3).get_texts()] == ["ours", "rbf svm"]
+        assert not any(legends)
+    assert figures[0].axes[0].lines[0].get_xdata().tolist() == [5, 30]
+    assert figures[1].axes[0].get_xlabel() == "seconds to fit"
 
 
 def test_hours_of_what_was_not_timed_are_the_mean_of_its_set(study, tmp_path, monkeypatch):
