@@ -216,13 +216,19 @@ def draw(rows, output, learning):
     figure, axes = pyplot.subplots(n_rows, COLUMNS, figsize=(12, 4 * n_rows), layout="constrained")
     for ax, (name, part) in zip(axes.flat, parts, strict=False):
         (draw_learning if learning else draw_time)(part, ax, name)
-        names = ax.get_legend_handles_labels()
-        ax.get_legend().remove()
     for ax in axes.flat[len(parts) :]:
         ax.axis("off")
-    axes.flat[len(parts)].legend(*names, loc="center")
+    if len({tuple(part["model"].unique()) for _, part in parts}) == 1:  # else each panel has its own
+        name_once(axes.flat[: len(parts)], axes.flat[len(parts)])
     figure.savefig(output / f"{'learning' if learning else 'time'}.png", dpi=80)
     pyplot.close(figure)
+
+
+def name_once(panels, place):
+    """One legend for all panels, in a place of its own."""
+    place.legend(*panels[0].get_legend_handles_labels(), loc="center")
+    for ax in panels:
+        ax.get_legend().remove()
 
 
 def draw_learning(rows, ax, name):

@@ -216,6 +216,8 @@ def test_figures_have_a_panel_for_each_set_and_one_legend(study, tmp_path, monke
         assert not any(legends)
     assert figures[0].axes[0].lines[0].get_xdata().tolist() == [5, 30]
     assert figures[1].axes[0].get_xlabel() == "seconds to fit"
+    comparison.draw(pd.DataFrame(rows[:-2]), tmp_path, learning=False)  # one set lacks a model
+    assert [ax.get_legend() is not None for ax in figures[2].axes] == [True] * 3 + [False] * 3
 
 
 def test_hours_of_what_was_not_timed_are_the_mean_of_its_set(study, tmp_path, monkeypatch):
