@@ -3,10 +3,11 @@
 from functools import partial
 
 import numpy as np
+import torch
 from sklearn.utils.validation import check_is_fitted
 
 from .dates import as_days
-from .gaps import VALUES_AT_ONCE, fill_block, missing_dates
+from .gaps import VALUES_AT_ONCE, fill_block
 from .rows import map_rows, row_blocks
 from .transformer import SourceTransformer, as_given, check_chosen, joined
 
@@ -87,12 +88,14 @@ class GapFiller(SourceTransformer):
         TypeError, ValueError
             If `source` does not name series of X, `dates` are not theirs, or a band has no valid value.
         """
-        X = self._check(X, reset=True)
+        self._learn(self._check(X, reset=True))
+        return self
+
+    def _learn(self, X):
         self.means_ = {}
         for name in self._chosen():
             self._days(name)
             self.means_[name] = _band_means(X, name)
-        return self
 
     def _chosen(self):
         if self.source is None:
@@ -125,7 +128,27 @@ class GapFiller(SourceTransformer):
             The same samples without NaN in the filled series. X itself is unchanged.
         """
         check_is_fitted(self, "means_")
-        X = self._check(X, reset=False)
+        return self._fill(self._check(X, reset=False))
+
+    def fit_transform(self, X, y=None):
+        """Learn the means and fill the gaps of the same samples, which are checked once.
+
+        Parameters
+        ----------
+        X : MultiSource, dict of str to array, DataFrame or array
+            Samples, with NaN in the gaps.
+        y : ignored
+
+        Returns
+        -------
+        MultiSource or array of shape (n_samples, n_features)
+            As ``fit(X).transform(X)``.
+        """
+        X = self._check(X, reset=True)
+        self._learn(X)
+        return self._fill(X)
+
+    def _fill(self, X):
         there = {name: means for name, means in self.means_.items() if name in X}
         filled = {name: _filled(X, name, means, self._days(name)) for name, means in there.items()}
         filled = {name: values for name, values in filled.items() if values is not None}
@@ -165,14 +188,11 @@ def _band_means(X, name):
 
 def _valid_sums(values):
     """Sum and number of the valid values of each band, in rows of shape (n_rows, n_bands)."""
-    missing = np.isnan(values)
-    here = missing_dates(missing[None])
-    if here is not None:  # the same in all bands
-        whole = values.take(np.delete(np.arange(len(values)), here), axis=0).astype(np.float64, copy=False)
-        return np.ones(len(whole)) @ whole, len(whole)
-    known = np.where(missing, 0, values).astype(np.float64, copy=False)
-    n_missing = np.ones(len(values), np.float32) @ missing.astype(np.float32)  # products add up fastest
-    return np.ones(len(values)) @ known, len(values) - n_missing
+    if values.dtype not in (np.float32, np.float64) or not values.flags.writeable:  # not for torch as it is
+        values = values.astype(np.float64)
+    sums = torch.nansum(torch.from_numpy(values), dim=0, dtype=torch.float64).numpy()
+    missing = np.isnan(values).astype(np.float32)
+    return sums, len(values) - np.ones(len(values), np.float32) @ missing  # products add up fastest
 
 
 def _filled(X, name, means, days):

@@ -178,3 +178,15 @@ def test_tables_have_the_columns_of_sources_that_are_not_there():
         of_it = table.columns.str.startswith(lacking + "_")
         assert table.loc[:, of_it].isna().all().all()
         pd.testing.assert_frame_equal(table.loc[:, ~of_it], whole.loc[:, ~of_it])
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "f2", ">f4", "g"])
+def test_fit_transform_is_fit_and_transform_for_any_float_even_where_it_is_read_only(dtype):
+    series = np.random.default_rng(0).normal(size=(50, 6, 3)).astype(dtype)
+    series[::3, 2, 1] = series[::4, 1] = series[7, :, 0] = np.nan
+    series.flags.writeable = False
+    step = GapFiller().fit({"ts": series})
+    np.testing.assert_allclose(step.means_["ts"], np.nanmean(series.astype("f8"), axis=(0, 1)))
+    both = GapFiller().fit_transform({"ts": series})["ts"]
+    assert both.dtype == series.dtype and not np.isnan(both).any()
+    np.testing.assert_array_equal(both, step.transform({"ts": series})["ts"])
