@@ -89,7 +89,7 @@ def fill_block(values, missing, days):
     bool
         Whether some had no valid date at all, and are NaN now.
     """
-    here = missing_dates(missing)
+    here = _missing_dates(missing)
     if here is not None:
         return _fill_dates(values, here, days)
     n_samples, n_dates, n_bands = values.shape
@@ -99,7 +99,7 @@ def fill_block(values, missing, days):
     return never
 
 
-def missing_dates(missing):
+def _missing_dates(missing):
     """Positions of the missing dates, in the series laid flat; None where bands lack different ones."""
     if missing.ndim == 2:
         return np.flatnonzero(missing)
