@@ -36,6 +36,7 @@ def machine():
     return {
         "processor": model[0] if model else platform.processor(),
         "cores": len(model),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),

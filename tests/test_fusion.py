@@ -10,7 +10,7 @@ import torch
 from m3fusion_sk import M3FusionClassifier, paper_settings
 from m3fusion_sk.network.build import empty_network
 from m3fusion_sk.network.loss import FusionLoss
-from m3fusion_sk.network.patch import Dihedral, PatchEncoder, resolve_stem
+from m3fusion_sk.network.patch import ConvBlock, Dihedral, PatchEncoder, resolve_stem
 from m3fusion_sk.sources import PatchSpec, SeriesSpec, VectorSpec
 
 PAPER_SOURCES = {"ts": SeriesSpec(34, 16), "patch": PatchSpec(5, 25, 25)}
@@ -141,6 +141,22 @@ def test_alpha_weighs_the_auxiliary_losses_beside_the_fusion_loss(alpha):
     outputs = tensors["fused"], {name: tensors[name] for name in alpha}
     got = FusionLoss(alpha)(outputs, (torch.from_numpy(codes), torch.from_numpy(weights)))
     assert got.item() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("layout", ["channels last", "contiguous", "expanded"])
+def test_a_block_learns_from_gradients_of_any_layout_as_its_parts_do(layout):
+    torch.manual_seed(0)
+    block = ConvBlock(2, 3, 3).double()
+    x, g = (torch.randn(4, c, s, s, dtype=torch.float64) for c, s in ((2, 6), (3, 4)))
+    formats = {"channels last": torch.channels_last, "contiguous": torch.contiguous_format}
+    g = g.contiguous(memory_format=formats[layout]) if layout in formats else g[:, :, :1, :1].expand_as(g)
+    seen = []
+    block[2].register_full_backward_pre_hook(lambda module, grads: seen.append(grads[0]))
+    found = torch.autograd.grad(block(x.contiguous(memory_format=torch.channels_last)), block.parameters(), g)
+    convolution, _, norm = block
+    of_parts = torch.autograd.grad(norm(torch.relu(convolution(x))), block.parameters(), g)
+    torch.testing.assert_close(found, of_parts, rtol=1e-12, atol=1e-12)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("side", range(3, 34))

@@ -51,6 +51,31 @@ def test_the_loss_is_that_of_both_samples_by_their_shares(batch, seed):
     torch.testing.assert_close(weighted_cross_entropy(logits, *targets), both.mean())
 
 
+def test_without_gaps_nothing_looks_for_them(batch):
+    (inputs, targets), names = batch, ("ts", "patch")
+    whole = {name: inputs[name].double() for name in names}
+    found = []
+    for gaps in (True, False):
+        torch.manual_seed(0)
+        found.append(mix(whole, targets, 0.4, 3, gaps=gaps)[0])
+    for name in names:
+        assert torch.equal(found[0][name], found[1][name])
+
+
+@pytest.mark.parametrize(
+    ("settings", "may"),
+    [
+        ({}, False),
+        ({"missing": "fill"}, True),
+        ({"missing": "mask"}, True),
+        ({"missing_sources": "drop"}, True),
+    ],
+)
+def test_gaps_are_looked_for_where_settings_allow_them(settings, may):
+    X, y = MultiSource(ts=np.random.default_rng(0).normal(size=(20, 5, 2))), np.arange(20) % 2
+    assert M3FusionClassifier(**SMALL, **settings).fit(X, y).net_.module_.may_have_gaps is may
+
+
 def test_a_low_concentration_leaves_samples_almost_whole(batch):
     torch.manual_seed(0)
     distances = []

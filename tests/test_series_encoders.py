@@ -35,6 +35,35 @@ def test_every_encoder_gives_a_feature_and_weights_that_sum_to_one(kind, date_em
     torch.testing.assert_close(encoder(x), feature)
 
 
+def in_full(encoder, x, lacking):
+    """Attention over the dates with a state, keys and values for each of them, as it is written down."""
+    states, attention = encoder.states(encoder.embedding(x)), encoder.attention
+    keys = attention.keys(states).unflatten(2, (attention.n_heads, -1))
+    scores = (keys * attention.queries).sum(dim=3) / attention.queries.shape[1] ** 0.5
+    scores = scores.masked_fill(lacking[:, :, None], -torch.inf)
+    weights = torch.softmax(scores, dim=1).masked_fill(lacking[:, :, None], 0)  # (n, dates, heads)
+    values = states.unflatten(2, (attention.n_heads, -1))
+    return attention.output((weights[..., None] * values).sum(dim=1).flatten(1)), weights.mean(dim=2)
+
+
+@pytest.mark.parametrize("date_embedding", [None, 6])
+@pytest.mark.parametrize("hidden_size", [7, 16])
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_attention_is_that_over_states_of_all_dates(date_embedding, hidden_size, share):
+    torch.manual_seed(0)
+    encoder = SeriesEncoder(SeriesSpec(9, 3), hidden_size, date_embedding, "attention").double()
+    for parameter in encoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)  # biases too
+    x, lacking = torch.randn(6, 9, 3, dtype=torch.float64), torch.rand(6, 9) < share
+    lacking[2] = share > 0  # one has no date at all
+    found = encoder.attend(x, lacking if share else None)
+    gradients = torch.autograd.grad(found[0].square().sum(), list(encoder.parameters()))
+    expected = in_full(encoder, x, lacking)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+    of_all = torch.autograd.grad(expected[0].square().sum(), list(encoder.parameters()))
+    torch.testing.assert_close(gradients, of_all, rtol=1e-8, atol=1e-8)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_encoder_learns_the_order_of_dates(kind):
     X, y = make_series()

@@ -78,6 +78,10 @@ class FusionNetwork(nn.Module):
     def may_lack_sources(self):
         return self.settings["missing_sources"] == "drop"
 
+    @property
+    def may_have_gaps(self):
+        return self.may_lack_sources or self.settings["missing"] != "error"
+
     def gaps(self, x, name):  # scaled (n, ...) -> without NaN, and lacking (n, dates) for a masked series
         missing = self.settings["missing"]
         if missing == "error" or "n_dates" not in self.sources[name].axes:

@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import one_hot
 
 
-def mix(inputs, targets, concentration, n_classes):
+def mix(inputs, targets, concentration, n_classes, gaps=True):
     """A batch of samples mixed in pairs.
 
     Parameters
@@ -17,6 +17,8 @@ def mix(inputs, targets, concentration, n_classes):
         Of the beta distribution that the proportion of the batch is drawn from: below 1 most pairs are
         close to one of both, towards 0 nothing is mixed.
     n_classes : int
+    gaps : bool, default=True
+        Whether there can be NaN.
 
     Returns
     -------
@@ -31,20 +33,21 @@ def mix(inputs, targets, concentration, n_classes):
     """
     codes, weights = targets
     concentration = torch.tensor(concentration, dtype=torch.float64)  # float32 underflows below 0.1
-    share = torch.distributions.Beta(concentration, concentration).sample().item()
+    share = torch.distributions.Beta(concentration, concentration, validate_args=False).sample().item()
     partner = torch.randperm(len(codes)).to(codes.device)
 
     def between(values):
         return torch.lerp(values[partner], values, share)
 
     def observed(values):  # what one of a pair lacks is taken whole from the other
-        mixed = between(values)
-        return torch.where(mixed.isnan(), torch.where(values.isnan(), values[partner], values), mixed)
+        others = values[partner]
+        mixed = torch.lerp(others, values, share)
+        return torch.where(mixed.isnan(), torch.where(values.isnan(), others, values), mixed)
 
     by_class = between(one_hot(codes, n_classes) * weights[:, None])
     weights = between(weights)
     mixed = {
-        name: (observed if x.is_floating_point() else between)(x.to(weights.dtype))  # integers lack nothing
+        name: (observed if gaps and x.is_floating_point() else between)(x.to(weights.dtype))
         for name, x in inputs.items()
     }
     return mixed, (by_class / weights[:, None], weights)

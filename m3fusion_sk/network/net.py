@@ -48,8 +48,10 @@ class FusionNet(NeuralNet):
 
     def train_step_single(self, batch, **fit_params):
         inputs, targets = self._on_device(*batch)
-        if self.mixup and self.module_.may_mix:
-            inputs, targets = mix(inputs, targets, self.mixup, self.module_.fusion_head.out_features)
+        network = self.module_
+        if self.mixup and network.may_mix:
+            n_classes = network.fusion_head.out_features
+            inputs, targets = mix(inputs, targets, self.mixup, n_classes, network.may_have_gaps)
         return super().train_step_single((inputs, targets), **fit_params)
 
     def infer(self, x, **fit_params):

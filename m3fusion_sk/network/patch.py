@@ -25,8 +25,20 @@ class ConvBlock(nn.Sequential):
 
     def __init__(self, n_inputs, n_filters, size, padding=0):
         super().__init__(
-            nn.Conv2d(n_inputs, n_filters, size, padding=padding), nn.ReLU(), nn.BatchNorm2d(n_filters)
+            nn.Conv2d(n_inputs, n_filters, size, padding=padding),
+            nn.ReLU(inplace=True),
+            nn.BatchNorm2d(n_filters),
         )
+
+    def forward(self, x):  # (n, inputs, height, width) -> (n, filters, ...), channels last
+        y = super().forward(x)
+        if y.requires_grad:  # torch normalises gradients of another layout five to ten times slower
+            y.register_hook(_channels_last)
+        return y
+
+
+def _channels_last(maps):
+    return maps.contiguous(memory_format=torch.channels_last)
 
 
 class Dihedral(nn.Module):
@@ -80,7 +92,7 @@ class PatchEncoder(nn.Module):
         glorot(self)
 
     def forward(self, x):  # (n, bands, 25, 25) -> (n, 512)
-        x = self.augment(x).contiguous(memory_format=torch.channels_last)
+        x = _channels_last(self.augment(x))
         x = self.pool(self.conv1(x))  # (n, 256, 9, 9)
         a = self.conv2(x)  # (n, 512, 7, 7)
         b = self.conv3(a)  # (n, 512, 7, 7)
@@ -88,7 +100,7 @@ class PatchEncoder(nn.Module):
 
     def record_ranges(self, x):
         """Widen the ranges of values between the layers by those of these patches, for `precision` "int8"."""
-        pooled = self.pool(self.conv1(x.contiguous(memory_format=torch.channels_last)))
+        pooled = self.pool(self.conv1(_channels_last(x)))
         second = self.conv2(pooled)
         convolution, relu, _ = self.conv3
         third = relu(convolution(second))

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import nn
+from torch.nn.functional import linear
 
 from .initialization import glorot
 from .recurrence import Recurrence
@@ -61,6 +62,10 @@ class HeadAttention(nn.Module):
 
     After the lightweight temporal self-attention of Garnot and Landrieu (2020): the queries are
     parameters, so that the cost grows linearly with the dates. The weights given are the heads' mean.
+
+    States that are a linear layer of the inputs, and keys that are one of the states, enter the scores and
+    the feature by products only. So queries, keys and layer are multiplied once, and dates are summed before
+    the layer is applied: the same function, without a state or a key for each date.
     """
 
     def __init__(self, n_units):
@@ -70,13 +75,22 @@ class HeadAttention(nn.Module):
         self.queries = nn.Parameter(torch.randn(self.n_heads, KEY_UNITS))
         self.output = nn.Sequential(glorot(nn.Linear(n_units, n_units)), nn.ReLU())
 
-    def forward(self, states, lacking=None):  # (n, dates, units), (n, dates) -> (n, units), (n, dates)
-        keys = self.keys(states).unflatten(2, (self.n_heads, KEY_UNITS))
-        scores = torch.einsum("ndhk,hk->nhd", keys, self.queries) / KEY_UNITS**0.5
+    def forward(self, x, states, lacking=None):
+        """From inputs (n, dates, inputs), and the layer of the states, to (n, units), (n, dates)."""
+        scores = linear(x, *self._asked(states)).transpose(1, 2)  # (n, heads, dates)
         weights = softmax_of_dates(scores, None if lacking is None else lacking[:, None], dim=2)
-        values = states.unflatten(2, (self.n_heads, -1))  # (n, dates, heads, units / heads)
-        feature = torch.einsum("nhd,ndhu->nhu", weights, values).flatten(1)
-        return self.output(feature), weights.mean(dim=1)
+        by_head = states.weight.unflatten(0, (self.n_heads, -1))  # (heads, units / heads, inputs)
+        feature = torch.einsum("nhi,hui->nhu", weights @ x, by_head)
+        shift = weights.sum(dim=2, keepdim=True) * states.bias.view(self.n_heads, -1)  # 0 without any date
+        return self.output((feature + shift).flatten(1)), weights.mean(dim=1)
+
+    def _asked(self, states):
+        """The scores as a linear layer of the inputs: its weight (heads, inputs) and bias (heads,)."""
+        keys = self.keys.weight.unflatten(0, (self.n_heads, KEY_UNITS))
+        queries = self.queries / KEY_UNITS**0.5
+        asked = torch.einsum("hk,hku->hu", queries, keys)  # of the states
+        shift = (queries * self.keys.bias.view_as(queries)).sum(dim=1)
+        return asked @ states.weight, asked @ states.bias + shift
 
 
 class TemporalConvolution(nn.Sequential):
@@ -117,6 +131,8 @@ class SeriesEncoder(nn.Module):
 
     def attend(self, x, lacking=None):  # (n, dates, bands), (n, dates) -> (n, units), (n, dates)
         x = self.embedding(x)
+        if isinstance(self.attention, HeadAttention):
+            return self.attention(x, self.states, lacking)
         carries = isinstance(self.states, Recurrence)
         states = self.states(x, lacking) if carries else self.states(x)
         return self.attention(states, lacking)
