@@ -13,15 +13,18 @@ class FusionLoss(nn.Module):
     ----------
     alpha : dict of str to float
         Weight of the auxiliary loss of each source.
+    may_lack : bool, default=False
+        Whether samples may lack sources.
     """
 
-    def __init__(self, alpha):
+    def __init__(self, alpha, may_lack=False):
         super().__init__()
         self.alpha = dict(alpha)
+        self.of_source = known_cross_entropy if may_lack else weighted_cross_entropy
 
     def heads(self, outputs, targets):  # -> scalar, {name: scalar}
         fused, auxiliary = outputs
-        loss = {name: known_cross_entropy(logits, *targets) for name, logits in auxiliary.items()}
+        loss = {name: self.of_source(logits, *targets) for name, logits in auxiliary.items()}
         return weighted_cross_entropy(fused, *targets), loss
 
     def total(self, fused, auxiliary):

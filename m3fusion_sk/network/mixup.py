@@ -37,10 +37,10 @@ def mix(inputs, targets, concentration, n_classes, gaps=True):
     partner = torch.randperm(len(codes)).to(codes.device)
 
     def between(values):
-        return torch.lerp(values[partner], values, share)
+        return torch.lerp(values.index_select(0, partner), values, share)
 
     def observed(values):  # what one of a pair lacks is taken whole from the other
-        others = values[partner]
+        others = values.index_select(0, partner)
         mixed = torch.lerp(others, values, share)
         return torch.where(mixed.isnan(), torch.where(values.isnan(), others, values), mixed)
 

@@ -48,11 +48,14 @@ class FusionNet(NeuralNet):
 
     def train_step_single(self, batch, **fit_params):
         inputs, targets = self._on_device(*batch)
-        network = self.module_
+        network = self.module_.train() if not self.module_.training else self.module_
         if self.mixup and network.may_mix:
             n_classes = network.fusion_head.out_features
             inputs, targets = mix(inputs, targets, self.mixup, n_classes, network.may_have_gaps)
-        return super().train_step_single((inputs, targets), **fit_params)
+        outputs = self.infer(inputs, **fit_params)
+        loss = self.get_loss(outputs, targets, inputs, training=True)
+        loss.backward()
+        return {"loss": loss, "y_pred": outputs}
 
     def infer(self, x, **fit_params):
         inputs, _ = self._on_device(x)
@@ -205,6 +208,7 @@ def make_net(network, alpha, settings, batches, device, task=None):
         network,
         criterion=FusionLoss,
         criterion__alpha=alpha,
+        criterion__may_lack=network.may_lack_sources,
         optimizer=OPTIMIZERS[settings.optimizer],
         optimizer__fused=torch.device(device).type in ("cpu", "cuda"),
         optimizer__weight_decay=settings.weight_decay,

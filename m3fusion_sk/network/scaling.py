@@ -19,7 +19,7 @@ class InputScaler(nn.Module):
     def forward(self, x):  # (n, ...) of any dtype, or PatchBlock -> (n, ...)
         if isinstance(x, PatchBlock):
             return x.map(self)
-        return (x.to(self.center.dtype) - self.center) / self.scale
+        return (x.to(self.center.dtype) - self.center).div_(self.scale)
 
 
 def fit_scaler(X, name, normalize, weights):
