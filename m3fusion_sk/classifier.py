@@ -101,8 +101,8 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         Arithmetic of training; bfloat16 is autocast with float32 weights.
     precision : {"float32", "bfloat16", "int8"}, default="float32"
         Arithmetic of prediction; it may be set after `fit`. "float32" is exact (float64 after training in
-        it). The others are faster and differ a little: "bfloat16" everywhere, "int8" (on x86 processors
-        only) in convolutions and in the recurrence, with ranges of values that `fit` records.
+        it). The others are for large networks and differ a little: "bfloat16" everywhere (on processors
+        that compute with it, others warn), "int8" (x86 only) in convolutions and in the recurrence.
     device : str, default="auto"
         A torch device; "auto" is a CUDA GPU if there is one. Not measured on a GPU.
     random_state : int, RandomState instance or None, default=None

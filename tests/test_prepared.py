@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m3fusion_sk import M3FusionClassifier, MultiSource, make_land_cover, paper_settings
-from m3fusion_sk.network import inference
+from m3fusion_sk.network import inference, prepared
 from m3fusion_sk.network.blocks import batches_of_neighbours, block_of
-from m3fusion_sk.network.prepared import int8
+from m3fusion_sk.network.prepared import int8, patches
 from m3fusion_sk.patchview import PatchView
 
 SMALL = {
@@ -79,6 +79,20 @@ def test_every_encoder_gives_what_it_gave(kind, more):
     clf = M3FusionClassifier(**{**SMALL, **more, "series_encoder": kind, "dtype": "float64"}).fit(X, y)
     assert np.abs(clf.predict_proba(X) - as_trained(clf, X)).max() < 1e-10
     assert np.abs(clf.attention(X)["ts"] - as_trained(clf, X, inference.attention)["ts"]).max() < 1e-10
+
+
+@pytest.mark.parametrize("emulated", [True, False])
+@pytest.mark.parametrize("kind", ["gru", "attention"])
+def test_integers_go_with_bfloat16_only_where_that_is_fast(kind, emulated, monkeypatch):
+    for module in (prepared, patches):
+        monkeypatch.setattr(module, "computes_bfloat16", lambda: not emulated)
+    X, y = samples()
+    clf = M3FusionClassifier(**{**SMALL, "series_encoder": kind}).fit(X, y)
+    network = clf.net_.for_prediction("int8")
+    series, patch = network.encoders
+    assert patch.layers.kind is (torch.float32 if emulated else torch.bfloat16)
+    assert isinstance(series, prepared.AutocastSeriesEncoder) is (kind == "attention" and not emulated)
+    assert np.abs(clf.set_params(precision="int8").predict_proba(X) - as_trained(clf, X)).max() < 0.05
 
 
 @pytest.mark.parametrize("precision, most", [("float32", 1e-10), ("bfloat16", 0.02), ("int8", 0.03)])

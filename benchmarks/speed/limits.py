@@ -10,7 +10,7 @@ from m3fusion_sk import M3FusionClassifier, MultiSource, paper_settings
 from m3fusion_sk.network.prepared.int8 import Int8Convolution, Int8Linear
 from m3fusion_sk.patchview import PatchView
 
-from .turns import in_turns, median
+from .turns import PRECISIONS, in_turns, median
 
 SIDE, STEP, UNITS, FILTERS, N_DATES, N_BANDS = 16, 5, 1024, 256, 34, 16
 KINDS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -22,7 +22,7 @@ def rows(rounds, small):
     settings = {**paper_settings(), "hidden_size": units, "n_filters": filters, "max_epochs": 1}
     classifier = M3FusionClassifier(**settings, random_state=0).fit(X[:64].materialize(), np.arange(64) % 13)
     work, table = multiply_adds(units, filters), []
-    for precision in ("float32", "bfloat16", "int8"):
+    for precision in PRECISIONS:
         classifier.set_params(precision=precision)
         seconds = in_turns(
             {

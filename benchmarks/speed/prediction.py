@@ -11,7 +11,7 @@ from plain import PlainM3Fusion, predict_proba
 from m3fusion_sk import M3FusionClassifier, make_scene, paper_settings
 from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, Scene, SeriesRaster
 
-from .turns import in_turns, median, ratio
+from .turns import PRECISIONS, in_turns, median, ratio
 
 N_BANDS = 16
 TARGETS = {"float32": 1.2, "bfloat16": 2.6, "int8": 4.0}
@@ -54,11 +54,11 @@ def rows(rounds, small):
         seconds = in_turns(
             {
                 "plain": lambda: predict_proba(plain, series, patch),
-                **{name: _mapped(classifier, name, scene, Path(folder)) for name in TARGETS},
+                **{name: _mapped(classifier, name, scene, Path(folder)) for name in PRECISIONS},
             },
             rounds,
         )
-        n_pixels = {"plain": n_plain, **dict.fromkeys(TARGETS, len(X))}
+        n_pixels = {"plain": n_plain, **dict.fromkeys(PRECISIONS, len(X))}
     per_pixel = {name: [part / n_pixels[name] for part in parts] for name, parts in seconds.items()}
     return [
         {

@@ -19,7 +19,7 @@ from m3fusion_sk import (
 )
 
 from .training import samples
-from .turns import in_turns, median
+from .turns import PRECISIONS, in_turns, median
 
 
 def rows(rounds, small):
@@ -64,7 +64,7 @@ def _runtimes(rounds, small):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "network.onnx")
         classifier.to_onnx(path)
-        candidates = {f"ours, {p}": _ours(classifier, p, X) for p in ("float32", "bfloat16", "int8")}
+        candidates = {f"ours, {p}": _ours(classifier, p, X) for p in PRECISIONS}
         candidates |= _onnx_runtime(path, inputs) | _openvino(path, inputs)
         seconds = in_turns(candidates, rounds)
     return [
@@ -91,7 +91,8 @@ def _openvino(path, inputs):
     import openvino
 
     core, found = openvino.Core(), {}
-    for name, kind in (("float32", "f32"), ("bfloat16", "bf16")):
+    for name in (p for p in PRECISIONS if p != "int8"):
+        kind = {"float32": "f32", "bfloat16": "bf16"}[name]
         compiled = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": kind})
         found[f"OpenVINO, {name}"] = lambda compiled=compiled: compiled(inputs)
     return found

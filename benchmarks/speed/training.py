@@ -9,6 +9,8 @@ from plain import PlainM3Fusion, fit
 
 from m3fusion_sk import M3FusionClassifier, MultiSource, paper_settings
 
+from .turns import PRECISIONS
+
 N_SAMPLES = {"paper's sizes": 256, "small sizes": 2048}
 SIZES = {
     "paper's sizes": {"hidden_size": 1024, "n_filters": 256},
@@ -24,8 +26,7 @@ def rows(rounds, small):
         X, y = samples(128 if small else N_SAMPLES[name])
         candidates = {
             "plain": _plain(X, y, SIZES[name]),
-            "float32": _ours(X, y, SIZES[name], "float32"),
-            "bfloat16": _ours(X, y, SIZES[name], "bfloat16"),
+            **{kind: _ours(X, y, SIZES[name], kind) for kind in PRECISIONS if kind != "int8"},
         }
         seconds = {candidate: [] for candidate in candidates}
         for _ in range(rounds):

@@ -3,6 +3,10 @@
 import statistics
 import time
 
+from m3fusion_sk.network.processor import computes_bfloat16
+
+PRECISIONS = [name for name in ("float32", "bfloat16", "int8") if name != "bfloat16" or computes_bfloat16()]
+
 
 def in_turns(candidates, rounds, warm=1):
     """Seconds of each candidate in each round; the rounds go through all of them.

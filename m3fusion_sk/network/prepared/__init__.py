@@ -11,6 +11,7 @@ from torch import nn
 
 from ..patch import PatchEncoder
 from ..patchseries import PatchSeriesEncoder
+from ..processor import computes_bfloat16
 from ..recurrence import Recurrence
 from ..series import SeriesEncoder
 from .patches import PreparedPatchEncoder
@@ -26,7 +27,8 @@ def prepare(network, precision):
         Trained, in evaluation mode; it is not changed.
     precision : {"float32", "bfloat16", "int8"}
         Arithmetic of the encoders. "float32" is that of the network, which may be float64 too. "int8" is of
-        the convolutions and of the recurrence; what is neither takes bfloat16.
+        the convolutions and of the recurrence; what is neither takes bfloat16, or the arithmetic of the
+        network where the processor would have to emulate that.
 
     Returns
     -------
@@ -50,8 +52,13 @@ def _prepared(encoder, precision):
     if isinstance(encoder, SeriesEncoder):
         if isinstance(encoder.states, Recurrence):
             return PreparedSeriesEncoder(encoder, precision)
-        return encoder if precision == "float32" else AutocastSeriesEncoder(encoder)
+        return AutocastSeriesEncoder(encoder) if _takes_bfloat16(precision) else encoder
     return encoder  # of vectors: it costs nothing
+
+
+def _takes_bfloat16(precision):
+    """Whether what has no arithmetic of its own is computed in bfloat16."""
+    return precision == "bfloat16" or (precision == "int8" and computes_bfloat16())
 
 
 class AutocastSeriesEncoder(nn.Module):

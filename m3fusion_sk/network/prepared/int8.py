@@ -55,10 +55,16 @@ class Int8Linear:
 
 
 class Int8Convolution:
-    """A convolution of stored values and ReLU, to float32, or to stored values of a given scale from 0."""
+    """A convolution of stored values and ReLU, to float32, or to stored values of a given scale from 0.
+
+    Without padding what a zero point other than 0 adds is the same everywhere, and goes into the bias.
+    """
 
     def __init__(self, weight, bias, padding, scale, zero, out_scale=None):
         integers, self.weight_scale, self.weight_zero = quantized(weight.float())
+        if not padding:
+            sums = integers.flatten(1).sum(dim=1, dtype=torch.float64) * self.weight_scale
+            bias, zero = bias - scale * zero * sums, 0
         self.place = [1, 1], [padding, padding], [1, 1], 1
         self.weight = torch.ops.onednn.qconv_prepack(
             integers, self.weight_scale, scale, zero, *self.place, None

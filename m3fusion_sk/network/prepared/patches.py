@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.functional import conv2d, linear, max_pool2d, pad
 
 from ..blocks import PatchBlock
+from ..processor import computes_bfloat16
 from .int8 import LARGEST, Int8Convolution, Int8Linear, check_available
 
 
@@ -35,7 +36,7 @@ class PreparedPatchEncoder(nn.Module):
 
     def _single(self, x):  # (n, bands, height, width) -> maps of the second convolution, and what they add
         maps = self.layers.first(x.contiguous(memory_format=torch.channels_last))
-        maps = self.layers.second(max_pool2d(maps, 2) if self.pooled else maps)
+        maps = self.layers.second(self.layers.normalised(max_pool2d(maps, 2) if self.pooled else maps))
         n, _, height, width = maps.shape
         flat = maps.permute(0, 2, 3, 1).reshape(n * height * width, -1)
         return flat, self.layers.half(flat), (n, height, width)
@@ -45,7 +46,7 @@ class PreparedPatchEncoder(nn.Module):
         image = pad(block.image[None], (0, more[1], 0, more[0]))
         maps = self.layers.first(image.contiguous(memory_format=torch.channels_last))
         sides = [(size - 6) // 2 - 2 for size in block.size]
-        maps = self.layers.second(_pooled_in_four_ways(maps))
+        maps = self.layers.second(self.layers.normalised(_pooled_in_four_ways(maps)))
         n_rows, n_cols = maps.shape[2:]
         flat = maps.permute(0, 2, 3, 1).reshape(4 * n_rows * n_cols, -1)
         phase = 2 * (block.rows % 2) + block.cols % 2
@@ -75,10 +76,18 @@ def _affine(norm):
 
 
 class FloatLayers:
-    """The layers in float64, float32 or bfloat16."""
+    """The layers in float64, float32 or bfloat16.
+
+    ReLU and normalisation of the first are behind the pooling, of a quarter of the values: the largest comes
+    out the same. A filter whose normalisation turns large into small has the opposite sign until then.
+    """
 
     def __init__(self, encoder, kind):
         self.out, self.kind = encoder.conv1[0].weight.dtype, kind
+        self.norms = [
+            tuple(part.to(kind)[:, None, None] for part in _affine(block[2]))
+            for block in (encoder.conv1, encoder.conv2)
+        ]
         self.convolutions = [
             (
                 block[0].weight.detach().to(kind).contiguous(memory_format=torch.channels_last),
@@ -87,24 +96,27 @@ class FloatLayers:
             )
             for block in (encoder.conv1, encoder.conv2, encoder.conv3)
         ]
-        self.norms = [
-            tuple(part.to(kind)[:, None, None] for part in _affine(block[2]))
-            for block in (encoder.conv1, encoder.conv2)
-        ]
+        self.sign = torch.where(self.norms[0][0] < 0, -1, 1).to(kind)
+        weight, bias, padding = self.convolutions[0]
+        self.convolutions[0] = weight * self.sign[:, None], bias * self.sign.flatten(), padding
         first, second, self.bias = _last_products(encoder)
         self.first_half, self.second_half = first.to(kind), second.to(kind)
         self.norm = _affine(encoder.conv4[2])
 
-    def first(self, x):
-        return self._normalised(0, x.to(self.kind))
+    def first(self, x):  # before its ReLU
+        return self._convolved(0, x.to(self.kind))
+
+    def normalised(self, maps):  # what was pooled of the first, which is overwritten
+        scale, shift = self.norms[0]
+        return torch.addcmul(shift, maps.mul_(self.sign).relu_(), scale)
 
     def second(self, x):
-        return self._normalised(1, x)
+        scale, shift = self.norms[1]
+        return torch.addcmul(shift, self._convolved(1, x).relu_(), scale)
 
-    def _normalised(self, i, x):
+    def _convolved(self, i, x):
         weight, bias, padding = self.convolutions[i]
-        scale, shift = self.norms[i]
-        return torch.addcmul(shift, conv2d(x, weight, bias, padding=padding).relu_(), scale)
+        return conv2d(x, weight, bias, padding=padding)
 
     def half(self, flat):  # (positions, filters) -> what the second convolution adds to the last
         return linear(flat, self.first_half, self.bias.to(self.kind))
@@ -133,11 +145,11 @@ def _last_products(encoder):
 
 
 class Int8Layers(FloatLayers):
-    """The first layer in bfloat16, the others in small integers whose ranges `fit` recorded."""
+    """The first layer in bfloat16 where that is fast, the others in integers whose ranges `fit` recorded."""
 
     def __init__(self, encoder, kind):
         check_available()
-        super().__init__(encoder, torch.bfloat16)
+        super().__init__(encoder, torch.bfloat16 if computes_bfloat16() else torch.float32)
         pooled, second, third = (_Range(*pair) for pair in encoder.ranges.tolist())
         if not second.span:
             raise ValueError(
@@ -145,19 +157,22 @@ class Int8Layers(FloatLayers):
                 "them. Fit it again, or use precision='bfloat16'."
             )
         self.convolutions = self.convolutions[:1]
-        self.pooled, self.stored = pooled, second
         self.two = _int8_convolution(encoder.conv2[0], pooled)
         self.third = _int8_convolution(encoder.conv3[0], second, third.scale)
         first_half, second_half, bias = _last_products(encoder)
         self.bias = bias.float()
         self.first_half = Int8Linear(first_half, second.scale, second.zero)
         self.second_half = Int8Linear(second_half, third.scale)
-        self.norm_two = tuple(part[:, None, None].float() for part in _affine(encoder.conv2[2]))
+        self.norms = [
+            values.after(_affine(block[2]))
+            for values, block in ((pooled, encoder.conv1), (second, encoder.conv2))
+        ]
+
+    def normalised(self, maps):  # -> stored
+        return _stored(maps.mul_(self.sign).relu_().float(), *self.norms[0])
 
     def second(self, x):
-        scale, shift = self.norm_two
-        maps = self.two(self.pooled.stored(x.float()))
-        return self.stored.stored(torch.addcmul(shift, maps, scale))
+        return _stored(self.two(x), *self.norms[1])
 
     def half(self, flat):
         return self.first_half(flat) + self.bias
@@ -181,5 +196,11 @@ class _Range:
         self.scale = (self.span or 1.0) / LARGEST
         self.zero = round(-low / self.scale)
 
-    def stored(self, values):
-        return (values / self.scale).add_(self.zero + 0.5).clamp_(0, LARGEST).to(torch.uint8)
+    def after(self, affine):
+        """Scale and shift of maps before a normalisation to what is cut off to stored values."""
+        scale, shift = (part.float()[:, None, None] / self.scale for part in affine)
+        return scale, shift + self.zero + 0.5
+
+
+def _stored(maps, scale, shift):  # (n, filters, height, width) -> uint8 of the same shape
+    return torch.addcmul(shift, maps, scale).clamp_(0, LARGEST).to(torch.uint8)
