@@ -9,7 +9,6 @@ from tqdm.auto import tqdm
 from .loss import FusionLoss
 from .mixup import mix
 from .prepared import prepare
-from .processor import warn_of_emulation
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 MONITOR = "valid_fusion"
@@ -94,8 +93,6 @@ class FusionNet(NeuralNet):
     def for_prediction(self, precision):
         """The network in the arithmetic of a prediction; it is made once."""
         if self.prepared is None or self.prepared[0] != precision:
-            if precision == "bfloat16":
-                warn_of_emulation("precision", self.device)
             self.prepared = precision, prepare(self.module_, precision)
         return self.prepared[1]
 
