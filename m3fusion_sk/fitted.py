@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 from . import onnx_export, persistence
 from .missing import check_samples
 from .network import inference
-from .settings import check_choice, warn_of_emulation
+from .settings import check_choice
 
 
 class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin):
@@ -105,7 +105,6 @@ class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classifier
         check_is_fitted(self, "net_")
         X = check_samples(self, X, self.net_.module_.settings, reset=False)
         check_choice(self, "precision")
-        warn_of_emulation(self, "precision", self.net_.device)
         return inference.run(self.net_.for_prediction(self.precision), X, compute)
 
     @property

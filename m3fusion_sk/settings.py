@@ -1,14 +1,11 @@
 """What the parameters of the classifier may be, and what the paper chose."""
 
-import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.exceptions import EfficiencyWarning
 
 from .network.patch import MINIMUM_SIDE
-from .network.processor import computes_bfloat16
 from .sources import SeriesSpec
 
 CHOICES = {
@@ -142,17 +139,6 @@ def check_choice(settings, name):
     _check(
         settings, name, (value is None or isinstance(value, str)) and value in choices, f"one of {choices}"
     )
-
-
-def warn_of_emulation(settings, name, device):
-    """Say so where `dtype` or `precision` asks for bfloat16 and the device has to emulate it."""
-    if getattr(settings, name) == "bfloat16" and not computes_bfloat16(device):
-        warnings.warn(
-            f"{name}='bfloat16' is emulated on this processor, dozens of times slower than "
-            f"{name}='float32'. Use that, or for prediction precision='int8'.",
-            EfficiencyWarning,
-            stacklevel=4,
-        )
 
 
 def _check(settings, name, holds, expected):

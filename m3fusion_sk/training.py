@@ -12,9 +12,10 @@ from .network.batches import Batches, batch_cuts
 from .network.build import build_network, resolve_device
 from .network.net import FusionNet, epochs_for, make_net
 from .network.prepared.ranges import record_ranges
+from .network.processor import warn_of_emulation
 from .network.vote import Tally, tally
 from .progress import FitTask, with_callbacks
-from .settings import auxiliary_weights, warn_of_emulation
+from .settings import auxiliary_weights
 from .targets import Targets
 
 
@@ -53,7 +54,8 @@ def learn(classifier, run):
     past = [] if run.before is None else classifier.history_
     alpha = auxiliary_weights(run.settings.alpha, classifier.sources_)
     device = resolve_device(run.settings.device)
-    warn_of_emulation(run.settings, "dtype", device)
+    if run.settings.dtype == "bfloat16":
+        warn_of_emulation("dtype", device, stacklevel=5)
     task = FitTask(classifier, run.method, _training_samples(run), run.targets.classes, _n_epochs(run))
     known = _continued_tally(run)
     vars(classifier).pop("net_", None)  # from here on its network changes

@@ -1,57 +1,67 @@
 """Arithmetic that the processor has to emulate."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from sklearn.exceptions import EfficiencyWarning
 
-from m3fusion_sk import M3FusionClassifier, settings
+from m3fusion_sk import M3FusionClassifier
 from m3fusion_sk.network import processor
 
 SMALL = {"hidden_size": 4, "max_epochs": 1, "random_state": 0}
-X = np.random.default_rng(0).normal(size=(20, 5, 2))
+X = {"ts": np.random.default_rng(0).normal(size=(20, 5, 2))}
 y = np.arange(20) % 2
 
 
-@pytest.fixture
-def emulating(monkeypatch):
-    monkeypatch.setattr(settings, "computes_bfloat16", lambda device: False)
+@pytest.fixture(params=[True, False], ids=["emulated", "computed"])
+def emulated(request, monkeypatch):
+    monkeypatch.setattr(processor, "computes_bfloat16", lambda device: not request.param)
+    return request.param
 
 
-@pytest.fixture
-def loud():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", EfficiencyWarning)
-        yield
+def said(run):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run()
+    return [w for w in caught if issubclass(w.category, RuntimeWarning)]
 
 
-def test_training_in_emulated_bfloat16_warns(emulating, loud):
-    with pytest.warns(EfficiencyWarning, match="dtype='bfloat16' is emulated on this processor"):
-        M3FusionClassifier(**SMALL, dtype="bfloat16").fit({"ts": X}, y)
-    for dtype in ("float32", "float64"):
-        M3FusionClassifier(**SMALL, dtype=dtype).fit({"ts": X}, y)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_training_warns_where_bfloat16_is_emulated(emulated, dtype):
+    found = said(lambda: M3FusionClassifier(**SMALL, dtype=dtype).fit(X, y))
+    assert len(found) == (emulated and dtype == "bfloat16")
+    for warning in found:
+        assert "dtype='bfloat16' is emulated on this processor" in str(warning.message)
+        assert warning.filename == __file__
 
 
-def test_predicting_in_emulated_bfloat16_warns(emulating, loud):
-    clf = M3FusionClassifier(**SMALL).fit({"ts": X}, y)
-    for precision in ("float32", "int8"):
-        clf.set_params(precision=precision).predict({"ts": X})
-    clf.set_params(precision="bfloat16")
-    with pytest.warns(EfficiencyWarning, match=r"precision='bfloat16' is emulated.*Use that, or .*'int8'"):
-        clf.predict({"ts": X})
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_predicting_warns_once_where_bfloat16_is_emulated(emulated, precision):
+    clf = M3FusionClassifier(**SMALL).fit(X, y).set_params(precision=precision)
+    found = said(lambda: clf.predict_proba(X))
+    assert len(found) == (emulated and precision == "bfloat16")
+    for warning in found:
+        assert "use that" in str(warning.message) and warning.filename == __file__
+    assert not said(lambda: clf.predict(X))  # the prepared network is kept
 
 
-def test_processors_with_bfloat16_say_nothing(monkeypatch, loud):
-    monkeypatch.setattr(settings, "computes_bfloat16", lambda device: True)
-    clf = M3FusionClassifier(**SMALL, dtype="bfloat16", precision="bfloat16").fit({"ts": X}, y)
-    assert clf.predict({"ts": X}).shape == (20,)
-
-
-def test_torch_is_asked_where_it_knows(monkeypatch):
-    if hasattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported"):
-        assert processor.computes_bfloat16() is torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    assert processor.computes_bfloat16("cuda")
-    monkeypatch.setattr(torch.ops, "mkldnn", object())
+@pytest.mark.parametrize(
+    ("onednn", "avx512", "instructions", "expected"),
+    [
+        (False, False, False, False),  # AVX2
+        (True, True, False, False),  # AVX-512, but not its part for bfloat16
+        (True, True, True, True),
+        (True, False, False, True),  # ARM, and x86 with other instructions for it
+    ],
+)
+def test_processors_are_known_by_what_torch_tells(onednn, avx512, instructions, expected, monkeypatch):
+    cpu = SimpleNamespace(_is_avx512_supported=lambda: avx512, _is_avx512_bf16_supported=lambda: instructions)
+    monkeypatch.setattr(processor.torch, "cpu", cpu)
+    told = SimpleNamespace(_is_mkldnn_bf16_supported=lambda: onednn)
+    monkeypatch.setattr(processor.torch.ops, "mkldnn", told)
+    assert processor.computes_bfloat16() is expected
+    assert processor.computes_bfloat16(torch.device("cuda"))
+    monkeypatch.setattr(processor.torch.ops, "mkldnn", SimpleNamespace())
     assert processor.computes_bfloat16()

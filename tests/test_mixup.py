@@ -51,15 +51,18 @@ def test_the_loss_is_that_of_both_samples_by_their_shares(batch, seed):
     torch.testing.assert_close(weighted_cross_entropy(logits, *targets), both.mean())
 
 
-def test_without_gaps_nothing_looks_for_them(batch):
-    (inputs, targets), names = batch, ("ts", "patch")
-    whole = {name: inputs[name].double() for name in names}
-    found = []
+def test_gaps_are_filled_from_the_partner_only_if_asked_for(batch):
+    inputs, targets = batch
+    ts = inputs["ts"].double()
+    ts[0, 1, 0] = torch.nan
+    mixed = {}
     for gaps in (True, False):
-        torch.manual_seed(0)
-        found.append(mix(whole, targets, 0.4, 3, gaps=gaps)[0])
-    for name in names:
-        assert torch.equal(found[0][name], found[1][name])
+        torch.manual_seed(1)  # which gives no sample itself as its partner
+        mixed[gaps] = mix({"ts": ts}, targets, 0.4, 3, gaps=gaps)[0]["ts"]
+    assert not mixed[True].isnan().any()
+    lost = mixed[False].isnan()
+    assert lost.sum() == 2 and lost[0, 1, 0]  # of the sample, and of the one whose partner it is
+    assert torch.equal(mixed[False][~lost], mixed[True][~lost])
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from datasets import made
 
 from m3fusion_sk import M3FusionClassifier, paper_settings
 
+from .turns import PRECISIONS
+
 TRAINED = Path(__file__).parents[1] / "output" / "paper_size" / "network.joblib"
 QUARTER = {"hidden_size": 256, "n_filters": 64, "max_epochs": 12, "schedule": "one-cycle", "lr": 1e-3}
-TESTED = 2000  # test samples at most: emulated bfloat16 takes half a second for each
 WANTED = {"bfloat16": (0.999, 0.1), "int8": (0.995, 0.3)}
 
 
@@ -22,11 +23,10 @@ def rows(rounds, small):
     data = made(5, n_samples=400 if small else 10_000)
     train, test = next(iter(data.cv.split(data.X, data.y, data.groups)))
     name, network = _network(data.X[train], data.y[train], small)
-    test = np.sort(np.random.default_rng(0).permutation(test)[:TESTED])
     X, y = data.X[test], data.y[test]
     exact = network.set_params(precision="float32").predict_proba(X)
     table = []
-    for precision in ("float32", "bfloat16", "int8"):
+    for precision in PRECISIONS:
         proba = network.set_params(precision=precision).predict_proba(X)
         labels = network.classes_[proba.argmax(axis=1)]
         share, points = WANTED.get(precision, (None, None))

@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 from .loss import FusionLoss
 from .mixup import mix
 from .prepared import prepare
+from .processor import warn_of_emulation
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 MONITOR = "valid_fusion"
@@ -48,14 +49,11 @@ class FusionNet(NeuralNet):
 
     def train_step_single(self, batch, **fit_params):
         inputs, targets = self._on_device(*batch)
-        network = self.module_.train() if not self.module_.training else self.module_
+        network = self.module_
         if self.mixup and network.may_mix:
             n_classes = network.fusion_head.out_features
             inputs, targets = mix(inputs, targets, self.mixup, n_classes, network.may_have_gaps)
-        outputs = self.infer(inputs, **fit_params)
-        loss = self.get_loss(outputs, targets, inputs, training=True)
-        loss.backward()
-        return {"loss": loss, "y_pred": outputs}
+        return super().train_step_single((inputs, targets), **fit_params)
 
     def infer(self, x, **fit_params):
         inputs, _ = self._on_device(x)
@@ -93,6 +91,8 @@ class FusionNet(NeuralNet):
     def for_prediction(self, precision):
         """The network in the arithmetic of a prediction; it is made once."""
         if self.prepared is None or self.prepared[0] != precision:
+            if precision == "bfloat16":
+                warn_of_emulation("precision", self.device, stacklevel=4)
             self.prepared = precision, prepare(self.module_, precision)
         return self.prepared[1]
 

@@ -25,9 +25,7 @@ class ConvBlock(nn.Sequential):
 
     def __init__(self, n_inputs, n_filters, size, padding=0):
         super().__init__(
-            nn.Conv2d(n_inputs, n_filters, size, padding=padding),
-            nn.ReLU(inplace=True),
-            nn.BatchNorm2d(n_filters),
+            nn.Conv2d(n_inputs, n_filters, size, padding=padding), nn.ReLU(), nn.BatchNorm2d(n_filters)
         )
 
     def forward(self, x):  # (n, inputs, height, width) -> (n, filters, ...), channels last

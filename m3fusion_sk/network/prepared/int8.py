@@ -12,7 +12,7 @@ def check_available():
     if not hasattr(torch.ops.onednn, "qlinear_pointwise") or not torch.backends.mkldnn.is_available():
         raise ValueError(
             "precision='int8' needs a torch with oneDNN, as builds for x86 processors have; this one lacks"
-            " it. Use precision='bfloat16' or 'float32'."
+            " it. Use precision='float32'."
         )
 
 

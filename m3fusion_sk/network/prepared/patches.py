@@ -154,7 +154,7 @@ class Int8Layers(FloatLayers):
         if not second.span:
             raise ValueError(
                 "precision='int8' needs the ranges of values that fit records; this model was saved without "
-                "them. Fit it again, or use precision='bfloat16'."
+                "them. Fit it again, or use precision='float32'."
             )
         self.convolutions = self.convolutions[:1]
         self.two = _int8_convolution(encoder.conv2[0], pooled)
