@@ -19,7 +19,7 @@ TARGETS = {"fit": 3, "predict": 10}
 class Trivial(torch.nn.Module):
     """One linear layer on the first date; the patch is loaded, and not looked at."""
 
-    may_mix = False
+    may_mix = may_lack_sources = False
 
     def __init__(self, n_bands=16, n_classes=13):
         super().__init__()

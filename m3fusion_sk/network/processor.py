@@ -14,7 +14,7 @@ def computes_bfloat16(device="cpu"):
         return False
     if not hasattr(cpu, "_is_avx512_bf16_supported") or not cpu._is_avx512_supported():
         return True
-    return cpu._is_avx512_bf16_supported()  # oneDNN takes part in it with any AVX-512, several times slower
+    return cpu._is_avx512_bf16_supported()  # oneDNN takes any AVX-512 for it, several times slower
 
 
 def warn_of_emulation(name, device, stacklevel):
