@@ -91,8 +91,9 @@ def _openvino(path, inputs):
     import openvino
 
     core, found = openvino.Core(), {}
-    for name in (p for p in PRECISIONS if p != "int8"):
-        kind = {"float32": "f32", "bfloat16": "bf16"}[name]
+    for name, kind in (("float32", "f32"), ("bfloat16", "bf16")):
+        if name not in PRECISIONS:
+            continue
         compiled = core.compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": kind})
         found[f"OpenVINO, {name}"] = lambda compiled=compiled: compiled(inputs)
     return found
