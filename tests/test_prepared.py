@@ -58,6 +58,23 @@ def test_shared_patches_give_what_single_ones_give(size, step):
         assert np.abs(inference.run(prepared, X[::-3], compute) - expected[::-3]).max() < 1e-10
 
 
+def test_patches_are_computed_some_at_a_time(monkeypatch):
+    X, y = samples()
+    clf = M3FusionClassifier(**{**SMALL, "dtype": "float64"}).fit(X, y)
+    expected = as_trained(clf, X)
+    monkeypatch.setattr(patches, "AT_ONCE", 7)
+    for some in (X, X.materialize()):
+        assert np.abs(clf.predict_proba(some) - expected).max() < 1e-10
+
+
+@pytest.mark.parametrize("kind, expected", [("gru", (1_024, 547, 256)), ("attention", (256, 256, 256))])
+def test_a_recurrence_asks_for_large_batches_of_small_samples(kind, expected):
+    X, y = samples()
+    network = M3FusionClassifier(**{**SMALL, "series_encoder": kind}).fit(X, y).net_.for_prediction("float32")
+    larger = [X.replace(patch=np.broadcast_to(np.float32(1), (63, 3, side, side))) for side in (25, 101, 999)]
+    assert tuple(inference._batch_size(network, some) for some in larger) == expected
+
+
 def test_patches_are_shared_by_networks_that_can_do_without_them_where_all_are_there(monkeypatch):
     X, y = samples()
     clf = M3FusionClassifier(**{**SMALL, "dtype": "float64", "missing_sources": "drop"}).fit(X, y)
@@ -204,39 +221,57 @@ def test_a_block_holds_the_patches_of_its_view():
 
 def test_integer_products_are_those_of_integers():
     rng = np.random.default_rng(0)
-    weight = torch.from_numpy(rng.normal(size=(12, 32)).astype(np.float32))
-    q = torch.from_numpy(rng.integers(0, 256, (5, 32)).astype(np.uint8))
-    other = torch.from_numpy(rng.normal(size=(5, 12)).astype(np.float32))
+    weight, bias, other, q = (
+        torch.from_numpy(rng.normal(size=shape).astype(np.float32))
+        for shape in ((12, 32), 12, (5, 12), (5, 32))
+    )
+    q = (100 * q).clamp(0, 255).to(torch.uint8)
     integers, scale, _ = (part.numpy() for part in int8.quantized(weight))
     assert np.abs(integers * scale[:, None] - weight.numpy()).max() <= scale.max() / 2 * 1.001
-    values = (q.numpy().astype(np.int64) - 7) @ integers.T.astype(np.int64)
-    expected = 0.02 * scale * values + other.numpy()
-    linear = int8.Int8Linear(weight, 0.02, 7)
+    expected = 0.02 * scale * (q.numpy().astype(np.int64) @ integers.T.astype(np.int64)) + bias.numpy()
+    linear = int8.Int8Linear(weight, 0.02, bias)
+    np.testing.assert_allclose(linear(q), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(linear(q, after="tanh"), np.tanh(expected), rtol=1e-5, atol=1e-5)
+    expected += other.numpy()
     np.testing.assert_allclose(linear(q, other), expected, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(linear(q, other, relu=True), np.maximum(expected, 0), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(linear(q), expected - other.numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(linear(q, other, "relu"), np.maximum(expected, 0), rtol=1e-5, atol=1e-5)
 
 
 def test_the_largest_products_do_not_overflow():
     weight = torch.ones(16, 4, 3, 3)
     q = torch.full((2, 4, 7, 7), 255, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
-    maps = int8.Int8Convolution(weight, torch.zeros(16), 0, 1.0, 0)(q)
+    maps = int8.Int8Convolution(weight, torch.zeros(16), 0, 1.0)(q)
     np.testing.assert_allclose(maps, 255 * 36, rtol=1e-5)
     sums = int8.Int8Linear(weight.flatten(1), 1.0)(q.flatten(1)[:, :36])
     np.testing.assert_allclose(sums, 255 * 36, rtol=1e-5)
 
 
+def test_filters_without_weights_give_their_bias():
+    q = torch.full((2, 4, 7, 7), 255, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+    weight, bias = int8.with_constants(torch.zeros(3, 4, 3, 3), torch.ones(3), 7.0)
+    maps = int8.Int8Convolution(weight, bias, 1, 0.1)(q)
+    assert (maps[:, :3] == 1).all() and (maps[:, 3:] == 7).all() and maps.shape[1] == 3 + int8.CONSTANTS
+
+
 @pytest.mark.parametrize("padding", [0, 1])
-def test_integer_convolutions_are_those_of_integers(padding):
+@pytest.mark.parametrize("shift", [0, 0.3, 300])
+def test_integer_convolutions_are_those_of_shifted_values_within_their_border(padding, shift):
     rng = np.random.default_rng(0)
-    weight = torch.from_numpy(rng.normal(size=(6, 4, 3, 3)).astype(np.float32))
-    bias = torch.from_numpy(rng.normal(size=6).astype(np.float32))
-    q = torch.from_numpy(rng.integers(0, 256, (2, 4, 7, 7)).astype(np.uint8))
+    weight, bias, shifts, q = (
+        torch.from_numpy(rng.normal(size=size).astype(np.float32))
+        for size in ((6, 4, 3, 3), 6, 4, (2, 4, 7, 7))
+    )
+    shifts, q = shift * shifts, (100 * q).clamp(0, 255).to(torch.uint8)
+    values = 0.05 * q.double() + shifts[:, None, None]
+    if padding:
+        q = torch.cat([q, torch.full((2, int8.CONSTANTS, 7, 7), 255, dtype=torch.uint8)], dim=1)
     q = q.contiguous(memory_format=torch.channels_last)
-    integers, scale, _ = int8.quantized(weight)
-    rounded = (integers * scale.view(-1, 1, 1, 1)).double()
-    expected = torch.conv2d(0.05 * (q.double() - 9), rounded, bias.double(), padding=padding).relu()
-    maps = int8.Int8Convolution(weight, bias, padding, 0.05, 9)(q)
-    np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-4)
-    stored = int8.Int8Convolution(weight, bias, padding, 0.05, 9, out_scale=0.5)(q)
-    np.testing.assert_allclose(0.5 * stored.double(), expected.clamp(max=127.5), atol=0.2501 + 1e-4)
+    expected = torch.conv2d(values, weight.double(), bias.double(), padding=padding).relu()
+    maps = int8.Int8Convolution(weight, bias, padding, 0.05, shifts)(q)
+    largest = max(
+        weight.abs().max(), (weight * shifts[:, None, None]).sum(dim=1).abs().max() / 16 / (255 * 0.05)
+    )
+    step = 0.05 * 255 * largest / int8.largest_weight()
+    assert (maps - expected).abs().max() < 5 * step
+    stored = int8.Int8Convolution(weight, bias, padding, 0.05, shifts, out_scale=0.5)(q)
+    np.testing.assert_allclose(0.5 * stored.double(), maps.double().clamp(max=127.5), atol=0.2501 + 1e-4)

@@ -7,9 +7,10 @@ from .batches import gather_tensor
 from .blocks import batches_of_neighbours, block_of, view_of
 
 BATCH_SIZE = 256
+LARGEST_BATCH = 2**26  # bytes, of what is more than that
 
 
-def run(network, X, compute, batch_size=BATCH_SIZE):
+def run(network, X, compute, batch_size=None):
     """Apply `compute` to the samples, batch by batch.
 
     Parameters
@@ -19,7 +20,8 @@ def run(network, X, compute, batch_size=BATCH_SIZE):
     X : MultiSource
     compute : callable
         ``compute(network, inputs)`` gives a tensor of shape (n, ...), or a dict of them.
-    batch_size : int
+    batch_size : int, optional
+        Chosen by the network if not given.
 
     Returns
     -------
@@ -28,12 +30,19 @@ def run(network, X, compute, batch_size=BATCH_SIZE):
     device = next(network.parameters()).device
     results, views = None, _shared_views(network, X)
     with torch.inference_mode():
-        for rows in _batches(views, len(X), batch_size):
+        for rows in _batches(views, len(X), batch_size or _batch_size(network, X)):
             inputs = _inputs(X, rows, views)
             part = compute(network, {name: x.to(device) for name, x in inputs.items()})
             results = _room(part, len(X)) if results is None else results
             _put(part, results, rows)
     return results
+
+
+def _batch_size(network, X):
+    """As many samples at a time as an encoder asks for, if they are small."""
+    wanted = max(getattr(encoder, "batch_size", BATCH_SIZE) for encoder in network.encoders)
+    size = 4 * sum(spec.size for spec in X.specs.values())
+    return max(BATCH_SIZE, min(wanted, LARGEST_BATCH // size))
 
 
 def _shared_views(network, X):

@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn.functional import linear
 
 from .initialization import glorot
 
@@ -29,10 +30,35 @@ class ConvBlock(nn.Sequential):
         )
 
     def forward(self, x):  # (n, inputs, height, width) -> (n, filters, ...), channels last
-        y = super().forward(x)
-        if y.requires_grad:  # torch normalises gradients of another layout five to ten times slower
-            y.register_hook(_channels_last)
-        return y
+        return with_fast_gradients(super().forward(x))
+
+    def affine(self):
+        """Scale and shift of the normalisation, as it has been learned, for each filter."""
+        norm = self[2]
+        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        return scale.detach(), (norm.bias - norm.running_mean * scale).detach()
+
+    def sizes(self, maps):
+        """How far normalised maps are from their shift, which is where nothing was."""
+        return (maps - self.affine()[1][:, None, None]).abs()
+
+
+class PointwiseBlock(ConvBlock):
+    """The same with 1x1 pixels, over the channels of two maps: products, by which torch learns faster."""
+
+    def forward(self, a, b):  # (n, inputs, height, width) each -> (n, filters, height, width), channels last
+        convolution, relu, norm = self
+        of_a, of_b = convolution.weight.flatten(1).split([a.shape[1], b.shape[1]], dim=1)
+        a, b = (maps.permute(0, 2, 3, 1) for maps in (a, b))
+        sums = linear(a, of_a, convolution.bias) + linear(b, of_b)
+        return with_fast_gradients(norm(relu(sums.permute(0, 3, 1, 2))))
+
+
+def with_fast_gradients(maps):
+    """Normalised maps whose gradients get their layout: with another torch takes five to ten times longer."""
+    if maps.requires_grad:
+        maps.register_hook(_channels_last)
+    return maps
 
 
 def _channels_last(maps):
@@ -84,9 +110,9 @@ class PatchEncoder(nn.Module):
         self.pool = nn.MaxPool2d(2) if pooled else nn.Identity()
         self.conv2 = ConvBlock(n_filters, twice, 3, padding=0 if valid else 1)
         self.conv3 = ConvBlock(twice, twice, 3, padding=1)
-        self.conv4 = ConvBlock(2 * twice, twice, 1)
+        self.conv4 = PointwiseBlock(2 * twice, twice, 1)
         self.n_outputs = twice
-        self.register_buffer("ranges", torch.zeros(3, 2))  # least and largest value behind the first three
+        self.register_buffer("ranges", torch.zeros(3, 2))  # 0 and the largest size behind the first three
         glorot(self)
 
     def forward(self, x):  # (n, bands, 25, 25) -> (n, 512)
@@ -94,14 +120,13 @@ class PatchEncoder(nn.Module):
         x = self.pool(self.conv1(x))  # (n, 256, 9, 9)
         a = self.conv2(x)  # (n, 512, 7, 7)
         b = self.conv3(a)  # (n, 512, 7, 7)
-        return self.conv4(torch.cat([a, b], dim=1)).mean(dim=(2, 3))  # (n, 512)
+        return self.conv4(a, b).mean(dim=(2, 3))  # (n, 512)
 
     def record_ranges(self, x):
         """Widen the ranges of values between the layers by those of these patches, for `precision` "int8"."""
         pooled = self.pool(self.conv1(_channels_last(x)))
         second = self.conv2(pooled)
         convolution, relu, _ = self.conv3
-        third = relu(convolution(second))
-        found = torch.stack([torch.stack([part.min(), part.max()]) for part in (pooled, second, third)])
-        self.ranges[:, 0].copy_(torch.minimum(self.ranges[:, 0], found[:, 0]))
-        self.ranges[:, 1].copy_(torch.maximum(self.ranges[:, 1], found[:, 1]))
+        found = self.conv1.sizes(pooled), self.conv2.sizes(second), relu(convolution(second))
+        largest = torch.stack([part.max() for part in found])
+        self.ranges[:, 1].copy_(torch.maximum(self.ranges[:, 1], largest))

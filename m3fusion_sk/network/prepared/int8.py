@@ -5,6 +5,7 @@ from functools import cache
 import torch
 
 LARGEST = 255  # of a stored value
+CONSTANTS = 16  # channels that hold it, to carry what values lack at a border
 
 
 def check_available():
@@ -30,48 +31,70 @@ def largest_weight():
 
 def quantized(weight):  # (outputs, ...) -> int8 of the same shape, scale and zero point of each output
     """Weights as integers, each output with its own scale."""
-    largest = weight.abs().flatten(1).amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
-    scale = largest / largest_weight()
+    scale = _scale(weight)
     integers = (weight / scale.view(-1, *[1] * (weight.dim() - 1))).round().to(torch.int8)
     return integers, scale, torch.zeros(len(scale), dtype=torch.int64)
 
 
-class Int8Linear:
-    """``scale * (q - zero) @ weight.T``, plus another array, of stored values q."""
+def _scale(weight):
+    largest = weight.abs().flatten(1).amax(dim=1)
+    return torch.where(largest > 0, largest, 1) / largest_weight()
 
-    def __init__(self, weight, scale, zero=0):
+
+class Int8Linear:
+    """``scale * q @ weight.T + bias``, plus another array, of stored values q."""
+
+    def __init__(self, weight, scale, bias=None):
         integers, self.weight_scale, self.weight_zero = quantized(weight.float())
         self.weight = torch.ops.onednn.qlinear_prepack(integers, None)
-        self.scale, self.zero = scale, zero
+        self.scale, self.bias = scale, None if bias is None else bias.float()
 
-    def __call__(self, q, other=None, relu=False):  # (n, inputs) uint8 -> (n, outputs) float32
-        first = q, self.scale, self.zero, self.weight, self.weight_scale, self.weight_zero
-        after, kind = ("relu" if relu else "none", [], ""), torch.float32
+    def __call__(self, q, other=None, after="none"):  # (n, inputs) uint8 -> (n, outputs) float32
+        first = q, self.scale, 0, self.weight, self.weight_scale, self.weight_zero
+        to = self.bias, 1.0, 0, torch.float32
         if other is None:
-            return torch.ops.onednn.qlinear_pointwise(*first, None, 1.0, 0, kind, *after)
+            return torch.ops.onednn.qlinear_pointwise(*first, *to, after, [], "")
         return torch.ops.onednn.qlinear_pointwise.binary(
-            *first, other, None, 1.0, 0, kind, 1.0, 0, "add", 1.0, *after
+            *first, other, *to, 1.0, 0, "add", 1.0, after, [], ""
         )
 
 
 class Int8Convolution:
-    """A convolution of stored values and ReLU, to float32, or to stored values of a given scale from 0.
+    """A convolution of ``scale * q + shift`` and ReLU, of stored values q; to float32, or to stored values.
 
-    Without padding what a zero point other than 0 adds is the same everywhere, and goes into the bias.
+    Without a border the shift goes into the bias. With one, where it is lacking as all values are, it goes
+    into the weights of channels that hold the largest stored value, `CONSTANTS` of them behind the others:
+    with zero points instead, oneDNN could not skip the border.
     """
 
-    def __init__(self, weight, bias, padding, scale, zero, out_scale=None):
-        integers, self.weight_scale, self.weight_zero = quantized(weight.float())
-        if not padding:
-            sums = integers.flatten(1).sum(dim=1, dtype=torch.float64) * self.weight_scale
-            bias, zero = bias - scale * zero * sums, 0
+    def __init__(self, weight, bias, padding, scale, shift=None, out_scale=None):
+        weight, bias = weight.float(), bias.float()
+        if shift is not None:
+            more = weight * shift.view(1, -1, 1, 1)  # of each output, input and tap
+            if padding:
+                weight = torch.cat([weight, _spread(weight, more.sum(dim=1) / (LARGEST * scale))], dim=1)
+            else:
+                bias = bias + more.sum(dim=(1, 2, 3))
+        integers, self.weight_scale, self.weight_zero = quantized(weight)
         self.place = [1, 1], [padding, padding], [1, 1], 1
-        self.weight = torch.ops.onednn.qconv_prepack(
-            integers, self.weight_scale, scale, zero, *self.place, None
-        )
-        self.scale, self.zero, self.bias = scale, zero, bias.float()
+        self.weight = torch.ops.onednn.qconv_prepack(integers, self.weight_scale, scale, 0, *self.place, None)
+        self.scale, self.bias = scale, bias
         self.to = (1.0, 0, torch.float32) if out_scale is None else (out_scale, 0, torch.uint8)
 
     def __call__(self, q):  # (n, inputs, height, width) uint8, channels last -> (n, outputs, ...)
-        first = q, self.scale, self.zero, self.weight, self.weight_scale, self.weight_zero, self.bias
+        first = q, self.scale, 0, self.weight, self.weight_scale, self.weight_zero, self.bias
         return torch.ops.onednn.qconv2d_pointwise(*first, *self.place, *self.to, "relu", [], "")
+
+
+def _spread(weight, sums):  # (outputs, inputs, 3, 3), (outputs, 3, 3) -> (outputs, CONSTANTS, 3, 3)
+    """Weights whose sums are these also when they are rounded as those beside them are."""
+    parts = (sums / CONSTANTS)[:, None].expand(-1, CONSTANTS, -1, -1)
+    steps = _scale(torch.cat([weight, parts], dim=1)).view(-1, 1, 1, 1)
+    shares = (torch.arange(CONSTANTS) + 0.5) / CONSTANTS - 0.5  # of a step: some are rounded up, some down
+    return parts + steps * shares.view(-1, 1, 1)
+
+
+def with_constants(weight, bias, largest):
+    """Filters, and behind them those of the channels that hold the largest stored value."""
+    more = weight.new_zeros(CONSTANTS, *weight.shape[1:])
+    return torch.cat([weight, more]), torch.cat([bias, bias.new_full((CONSTANTS,), largest)])

@@ -11,7 +11,9 @@ from torch.nn.functional import conv2d, linear, max_pool2d, pad
 
 from ..blocks import PatchBlock
 from ..processor import computes_bfloat16
-from .int8 import LARGEST, Int8Convolution, Int8Linear, check_available
+from .int8 import CONSTANTS, LARGEST, Int8Convolution, Int8Linear, check_available, with_constants
+
+AT_ONCE = 256  # patches, so that their maps stay small
 
 
 class PreparedPatchEncoder(nn.Module):
@@ -29,10 +31,10 @@ class PreparedPatchEncoder(nn.Module):
 
     def forward(self, x):  # (n, bands, 25, 25) or PatchBlock -> (n, 512)
         if isinstance(x, PatchBlock):
-            a = self._shared(x) if self.shares else self._single(x.patches())
-        else:
-            a = self._single(x)
-        return self.layers.last(*a)
+            if self.shares:
+                return torch.cat([self.layers.last(*maps) for maps in self._shared(x)])
+            x = x.patches()
+        return torch.cat([self.layers.last(*self._single(part)) for part in x.split(AT_ONCE)])
 
     def _single(self, x):  # (n, bands, height, width) -> maps of the second convolution, and what they add
         maps = self.layers.first(x.contiguous(memory_format=torch.channels_last))
@@ -52,13 +54,10 @@ class PreparedPatchEncoder(nn.Module):
         phase = 2 * (block.rows % 2) + block.cols % 2
         first = (phase * n_rows + block.rows // 2) * n_cols + block.cols // 2
         inside = torch.arange(sides[0])[:, None] * n_cols + torch.arange(sides[1])
-        places = (first[:, None] + inside.flatten().to(first.device)).flatten()
         half = self.layers.half(flat)
-        return (
-            flat.index_select(0, places),
-            half.index_select(0, places),
-            (len(block), *sides),
-        )
+        for some in first.split(AT_ONCE):
+            places = (some[:, None] + inside.flatten().to(first.device)).flatten()
+            yield flat.index_select(0, places), half.index_select(0, places), (len(some), *sides)
 
 
 def _pooled_in_four_ways(maps):  # (1, filters, height, width) -> (4, filters, about half, about half)
@@ -66,13 +65,6 @@ def _pooled_in_four_ways(maps):  # (1, filters, height, width) -> (4, filters, a
     height, width = (n - 1 - (n - 1) % 2 for n in maps.shape[2:])
     parts = [maps[:, :, row : row + height, col : col + width] for row in (0, 1) for col in (0, 1)]
     return max_pool2d(torch.cat(parts), 2)
-
-
-def _affine(norm):
-    """Scale and shift of a batch normalisation that has learned, for maps (n, filters, height, width)."""
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    shift = norm.bias - norm.running_mean * scale
-    return scale.detach(), shift.detach()
 
 
 class FloatLayers:
@@ -85,7 +77,7 @@ class FloatLayers:
     def __init__(self, encoder, kind):
         self.out, self.kind = encoder.conv1[0].weight.dtype, kind
         self.norms = [
-            tuple(part.to(kind)[:, None, None] for part in _affine(block[2]))
+            tuple(part.to(kind)[:, None, None] for part in block.affine())
             for block in (encoder.conv1, encoder.conv2)
         ]
         self.convolutions = [
@@ -101,7 +93,7 @@ class FloatLayers:
         self.convolutions[0] = weight * self.sign[:, None], bias * self.sign.flatten(), padding
         first, second, self.bias = _last_products(encoder)
         self.first_half, self.second_half = first.to(kind), second.to(kind)
-        self.norm = _affine(encoder.conv4[2])
+        self.norm = encoder.conv4.affine()
 
     def first(self, x):  # before its ReLU
         return self._convolved(0, x.to(self.kind))
@@ -140,67 +132,64 @@ def _last_products(encoder):
     """The last convolution, of 1x1, as two products and a bias; the third normalisation is in the second."""
     weight, bias = (part.detach() for part in (encoder.conv4[0].weight, encoder.conv4[0].bias))
     first, second = weight.flatten(1).chunk(2, dim=1)
-    scale, shift = _affine(encoder.conv3[2])
+    scale, shift = encoder.conv3.affine()
     return first.contiguous(), second * scale, bias + second @ shift
 
 
 class Int8Layers(FloatLayers):
-    """The first layer in bfloat16 where that is fast, the others in integers whose ranges `fit` recorded."""
+    """The first layer in bfloat16 where that is fast, the others in integers whose ranges `fit` recorded.
+
+    What is stored of normalised maps are sizes from 0 on, in steps: `_Sizes`. The filters write them, those
+    of the next layer know the rest.
+    """
 
     def __init__(self, encoder, kind):
         check_available()
         super().__init__(encoder, torch.bfloat16 if computes_bfloat16() else torch.float32)
-        pooled, second, third = (_Range(*pair) for pair in encoder.ranges.tolist())
-        if not second.span:
+        steps = ((encoder.ranges[:, 1] - encoder.ranges[:, 0]) / LARGEST).tolist()
+        if not steps[1]:
             raise ValueError(
                 "precision='int8' needs the ranges of values that fit records; this model was saved without "
                 "them. Fit it again, or use precision='float32'."
             )
-        self.convolutions = self.convolutions[:1]
-        self.two = _int8_convolution(encoder.conv2[0], pooled)
-        self.third = _int8_convolution(encoder.conv3[0], second, third.scale)
+        one, two = _Sizes(encoder.conv1), _Sizes(encoder.conv2)
+        self._write_sizes(one.scale / steps[0], encoder.conv2[0].padding[0])
+        self.second = _convolution(encoder.conv2[0], one, steps[:2], two)
+        self.third = _convolution(encoder.conv3[0], two, steps[1:])
         first_half, second_half, bias = _last_products(encoder)
-        self.bias = bias.float()
-        self.first_half = Int8Linear(first_half, second.scale, second.zero)
-        self.second_half = Int8Linear(second_half, third.scale)
-        self.norms = [
-            values.after(_affine(block[2]))
-            for values, block in ((pooled, encoder.conv1), (second, encoder.conv2))
-        ]
+        first_half = first_half * two.sign
+        self.half = Int8Linear(pad(first_half, (0, CONSTANTS)), steps[1], bias + first_half @ two.shift)
+        self.second_half = Int8Linear(second_half, steps[2])
+
+    def _write_sizes(self, scale, bordered):
+        """Let the first layer give steps, and constants where the second sees a border."""
+        (weight, bias, padding), *_ = self.convolutions
+        weight, bias = weight * scale.to(weight)[:, None, None, None], bias * scale.to(bias)
+        if bordered:
+            weight, bias = with_constants(weight, bias, LARGEST)
+            self.sign = pad(self.sign, (0, 0, 0, 0, 0, CONSTANTS), value=1)
+        self.convolutions = [(weight, bias, padding)]
 
     def normalised(self, maps):  # -> stored
-        return _stored(maps.mul_(self.sign).relu_().float(), *self.norms[0])
-
-    def second(self, x):
-        return _stored(self.two(x), *self.norms[1])
-
-    def half(self, flat):
-        return self.first_half(flat) + self.bias
+        return maps.mul_(self.sign).float().add_(0.5).clamp_(0, LARGEST).to(torch.uint8)
 
     def summed(self, half, flat):
-        return self.second_half(flat, half, relu=True)
+        return self.second_half(flat, half, after="relu")
 
 
-def _int8_convolution(layer, inputs, out_scale=None):
-    """A convolution of values that are stored in a range."""
-    weight, bias = layer.weight.detach(), layer.bias.detach()
-    return Int8Convolution(weight, bias, layer.padding[0], inputs.scale, inputs.zero, out_scale)
+class _Sizes:
+    """Normalised maps as ``sign * (u + shift)`` of ``u = scale * maps``, which is 0 or more."""
+
+    def __init__(self, block):
+        scale, shift = block.affine()
+        self.scale, self.sign = scale.abs(), torch.where(scale < 0, -1, 1).to(scale)
+        self.shift = shift * self.sign
 
 
-class _Range:
-    """Values from `low` to `high`, stored in 8 bits."""
-
-    def __init__(self, low, high):
-        low, high = min(low, 0.0), max(high, 0.0)  # 0 is the border that convolutions see
-        self.span = high - low
-        self.scale = (self.span or 1.0) / LARGEST
-        self.zero = round(-low / self.scale)
-
-    def after(self, affine):
-        """Scale and shift of maps before a normalisation to what is cut off to stored values."""
-        scale, shift = (part.float()[:, None, None] / self.scale for part in affine)
-        return scale, shift + self.zero + 0.5
-
-
-def _stored(maps, scale, shift):  # (n, filters, height, width) -> uint8 of the same shape
-    return torch.addcmul(shift, maps, scale).clamp_(0, LARGEST).to(torch.uint8)
+def _convolution(layer, inputs, steps, outputs=None):
+    """A convolution of sizes, whose maps are stored; scaled as outputs, with constants for the next."""
+    weight, bias = layer.weight.detach() * inputs.sign[:, None, None], layer.bias.detach()
+    if outputs is not None:
+        weight, bias = weight * outputs.scale[:, None, None, None], bias * outputs.scale
+        weight, bias = with_constants(weight, bias, LARGEST * steps[1])
+    return Int8Convolution(weight, bias, layer.padding[0], steps[0], inputs.shift, steps[1])

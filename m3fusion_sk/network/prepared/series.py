@@ -2,14 +2,18 @@
 
 import torch
 from torch import nn
-from torch.nn.functional import linear
 
 from ..series import softmax_of_dates
 from .int8 import LARGEST, Int8Linear, check_available
 
 
 class PreparedSeriesEncoder(nn.Module):
-    """A `SeriesEncoder` with a recurrence, for prediction."""
+    """A `SeriesEncoder` with a recurrence, for prediction.
+
+    Its weights pass through the processor once for each date and batch: the more samples, the better.
+    """
+
+    batch_size = 1_024
 
     def __init__(self, encoder, precision):
         super().__init__()
@@ -20,20 +24,31 @@ class PreparedSeriesEncoder(nn.Module):
 
     def attend(self, x, lacking=None):  # (n, dates, bands), (n, dates) -> (n, units), (n, dates)
         dates = self.embedding(x).transpose(0, 1).contiguous()
-        states, scores = self.steps(dates, None if lacking is None else lacking.T)
-        weights = softmax_of_dates(scores.T, lacking, dim=1)
-        weights = weights.to(x.dtype)
-        feature = torch.zeros_like(states[0], dtype=x.dtype)
-        for date in range(len(states)):
-            feature.addcmul_(states[date].to(x.dtype), weights[:, date : date + 1])
-        return self.steps.feature(feature, weights), weights
+        mean, scores = self.steps(dates, None if lacking is None else lacking.T)
+        weights = softmax_of_dates(scores.T, lacking, dim=1).to(x.dtype)
+        return self.steps.feature(mean.to(x.dtype), weights), weights
 
     def forward(self, x, lacking=None):
         return self.attend(x, lacking)[0]
 
 
+class StatesSoFar:
+    """Mean of the states so far, weighted by the exponentials of their scores, and all scores."""
+
+    def __init__(self, score, shape):  # (dates, n)
+        self.scores, self.total = score.new_empty(shape), score.new_full(shape[1:], -torch.inf)
+        self.mean = score.new_zeros(shape[1], len(score))
+
+    def add(self, date, states, scores, lacking=None):
+        if lacking is not None:
+            scores = scores.masked_fill(lacking[date], -torch.inf)
+        self.scores[date], self.total = scores, torch.logaddexp(self.total, scores)
+        share = (scores - self.total).exp().nan_to_num(0.0)  # none as long as every date is lacking
+        self.mean.lerp_(states.to(self.mean.dtype), share[:, None])
+
+
 class FloatSteps:
-    """States of all dates and their scores, in float64, float32 or bfloat16.
+    """The attended mean of states and the scores of all dates, in float64, float32 or bfloat16.
 
     ``tanh(x) = 2 sigmoid(2 x) - 1``, and torch's sigmoid is several times faster; the constant that it adds
     to the scores does not matter to their softmax.
@@ -42,7 +57,7 @@ class FloatSteps:
     def __init__(self, recurrence, attention, kind):
         units, double = recurrence.n_units, _doubled(recurrence)
         self.units, self.kind = units, kind
-        self.inputs = (recurrence.input_weight * double[:, None]).to(kind).detach()
+        self.inputs = (recurrence.input_weight * double[:, None]).detach().T.to(kind)
         self.bias = (recurrence.bias * double).to(kind).detach()
         self.gates = recurrence.gate_weight.detach().T.to(kind).contiguous()
         self.candidate = (2 * recurrence.candidate_weight).detach().T.to(kind).contiguous()
@@ -50,26 +65,25 @@ class FloatSteps:
         self.projection_bias = (2 * attention.projection.bias).detach().to(kind)
         self.score = 2 * attention.score.weight.detach()[0]
 
-    def __call__(self, x, lacking=None):  # (dates, n, inputs), (dates, n) -> (dates, n, units), (dates, n)
-        units, (n_dates, n) = self.units, x.shape[:2]
-        x = x.to(self.kind)
-        states, scores = x.new_empty(n_dates, n, units), self.score.new_empty(n_dates, n)
-        gates, inner = x.new_empty(n, 2 * units), x.new_empty(n, units)
-        h = x.new_zeros(n, units)
+    def __call__(self, x, lacking=None):  # (dates, n, inputs), (dates, n) -> (n, units), (dates, n)
+        units, (n_dates, n), x = self.units, x.shape[:2], x.to(self.kind)
+        seen = StatesSoFar(self.score, (n_dates, n))
+        gates, inner, candidate, h = (x.new_zeros(n, size) for size in (2 * units, units, units, units))
         for date in range(n_dates):
-            a = linear(x[date], self.inputs, self.bias)
+            torch.addmm(self.bias[: 2 * units], x[date], self.inputs[:, : 2 * units], out=gates)
             if lacking is not None:  # an open update gate carries the state over
-                a[:, :units].masked_fill_(lacking[date][:, None], torch.inf)
-            torch.addmm(a[:, : 2 * units], h, self.gates, out=gates).sigmoid_()
+                gates[:, :units].masked_fill_(lacking[date][:, None], torch.inf)
+            gates.addmm_(h, self.gates).sigmoid_()
             torch.mul(gates[:, units:], h, out=inner)
-            candidate = torch.addmm(a[:, 2 * units :], inner, self.candidate).sigmoid_().mul_(2).sub_(1)
-            h = torch.lerp(candidate, h, gates[:, :units], out=states[date])
+            torch.addmm(self.bias[2 * units :], x[date], self.inputs[:, 2 * units :], out=candidate)
+            candidate.addmm_(inner, self.candidate).sigmoid_().mul_(2).sub_(1)
+            torch.lerp(candidate, h, gates[:, :units], out=h)
             torch.addmm(self.projection_bias, h, self.projection, out=inner).sigmoid_()
-            scores[date] = inner.to(self.score.dtype) @ self.score
-        return states, scores
+            seen.add(date, h, inner.to(self.score.dtype) @ self.score, lacking)
+        return seen.mean, seen.scores
 
     def feature(self, mean, weights):
-        """From the weighted sum of the states to that of h."""
+        """From the weighted mean of the states to that of h."""
         return mean
 
 
@@ -85,41 +99,40 @@ class Int8Steps:
         units, double = recurrence.n_units, _doubled(recurrence)
         self.units = units
         gates, candidate = 2 * recurrence.gate_weight.detach(), 4 * recurrence.candidate_weight.detach()
-        projection = 4 * attention.projection.weight.detach()
-        self.inputs = (recurrence.input_weight * double[:, None]).detach().float()
+        self.inputs = (recurrence.input_weight * double[:, None]).detach().T.float()
         shift = torch.cat([gates.sum(dim=1), candidate.sum(dim=1)]) / 2
         self.bias = ((recurrence.bias * double).detach() - shift).float()
-        self.gates, self.candidate, self.projection = (
-            Int8Linear(weight, 1 / LARGEST) for weight in (gates, candidate, projection)
+        self.gates, self.candidate = (Int8Linear(weight, 1 / LARGEST) for weight in (gates, candidate))
+        weight, bias = (
+            2 * part.detach() for part in (attention.projection.weight, attention.projection.bias)
         )
-        self.projection_bias = (2 * attention.projection.bias.detach() - projection.sum(dim=1) / 2).float()
+        self.projection = Int8Linear(2 * weight, 1 / LARGEST, bias - weight.sum(dim=1))
         self.score = 2 * attention.score.weight.detach()[0].float()
 
-    def __call__(self, x, lacking=None):  # (dates, n, inputs), (dates, n) -> (dates, n, units), (dates, n)
+    def __call__(self, x, lacking=None):  # (dates, n, inputs), (dates, n) -> (n, units), (dates, n)
         units, (n_dates, n), x = self.units, x.shape[:2], x.float()
-        states, scores = x.new_empty(n_dates, n, units), x.new_empty(n_dates, n)
+        seen = StatesSoFar(self.score, (n_dates, n))
         g, half = x.new_full((n, units), 0.5), x.new_full((1, 1), 0.5)
-        stored, projection_bias = _stored(g), self.projection_bias.expand(n, units).contiguous()
+        stored, a, b = _stored(g), x.new_empty(n, 2 * units), x.new_empty(n, units)
         for date in range(n_dates):
-            a = linear(x[date], self.inputs[: 2 * units], self.bias[: 2 * units])
+            torch.addmm(self.bias[: 2 * units], x[date], self.inputs[:, : 2 * units], out=a)
             if lacking is not None:  # an open update gate carries the state over
                 a[:, :units].masked_fill_(lacking[date][:, None], torch.inf)
-            b = linear(x[date], self.inputs[2 * units :], self.bias[2 * units :])
+            torch.addmm(self.bias[2 * units :], x[date], self.inputs[:, 2 * units :], out=b)
             gates = self.gates(stored, a).sigmoid_()
-            inner = torch.lerp(half, g, gates[:, units:])
-            candidate = self.candidate(_stored(inner), b).sigmoid_()
-            g = torch.lerp(candidate, g, gates[:, :units], out=states[date])
+            inner = _stored(torch.lerp(half, g, gates[:, units:]))
+            torch.lerp(self.candidate(inner, b).sigmoid_(), g, gates[:, :units], out=g)
             stored = _stored(g)
-            scores[date] = self.projection(stored, projection_bias).sigmoid_() @ self.score
-        return states, scores
+            seen.add(date, g, self.projection(stored).sigmoid_() @ self.score, lacking)
+        return seen.mean, seen.scores
 
     def feature(self, mean, weights):
-        """From the weighted sum of the states to that of h."""
+        """From the weighted mean of the states to that of h."""
         return 2 * mean - weights.sum(dim=1, keepdim=True)
 
 
 def _stored(values):  # between 0 and 1 -> uint8
-    return (values * LARGEST + 0.5).to(torch.uint8)
+    return torch.add(0.5, values, alpha=LARGEST).to(torch.uint8)
 
 
 def _doubled(recurrence):
