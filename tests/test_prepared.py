@@ -216,6 +216,8 @@ def test_a_block_holds_the_patches_of_its_view():
     block = block_of(view)
     assert (block.patches().numpy() == view[:]).all()
     assert block.image.dtype == torch.uint16  # integers until the batch
+    some = block.take(np.array([20, 3, 4]))
+    assert (some.patches().numpy() == view[[20, 3, 4]]).all() and some.image.shape[1:] < block.image.shape[1:]
     assert block_of(view.take(np.array([0, 29]))) is None  # two patches share too little
 
 

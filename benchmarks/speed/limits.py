@@ -12,7 +12,8 @@ from m3fusion_sk.patchview import PatchView
 
 from .turns import PRECISIONS, in_turns, median
 
-SIDE, STEP, UNITS, FILTERS, N_DATES, N_BANDS = 16, 5, 1024, 256, 34, 16
+SIDE, STEP, UNITS, FILTERS, N_DATES, N_BANDS = 32, 5, 1024, 256, 34, 16
+AT_ONCE = 256  # patches of a convolution, as the network has them
 KINDS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -35,7 +36,7 @@ def rows(rounds, small):
         best = {name: median(seconds[name]) for name in ("product", "convolution")}
         speeds = {
             "product": len(X) * units * 2 * units / best["product"],
-            "convolution": len(X) * 49 * 9 * (2 * filters) ** 2 / best["convolution"],
+            "convolution": AT_ONCE * 49 * 9 * (2 * filters) ** 2 / best["convolution"],
         }
         least = len(X) * (work["products"] / speeds["product"] + work["convolutions"] / speeds["convolution"])
         taken = median(seconds["network"])
@@ -83,7 +84,7 @@ def _product(precision, units):
 
 
 def _convolution(precision, filters):
-    n, twice = SIDE * SIDE, 2 * filters
+    n, twice = AT_ONCE, 2 * filters
     weight = torch.randn(twice, twice, 3, 3).contiguous(memory_format=torch.channels_last)
     if precision == "int8":
         q = torch.randint(0, 255, (n, twice, 7, 7), dtype=torch.uint8)

@@ -1,12 +1,13 @@
 """Patches of one image as a network takes them: the image once, and where each patch lies in it."""
 
+import math
+
 import numpy as np
 import torch
 
 from ..patchview import PatchView
 from .batches import as_tensor
 
-TILE = 16  # patches along each side of a batch of neighbours
 _WORTH = 0.5  # an image is handed over if it has at most this share of its patches' pixels
 
 
@@ -35,6 +36,14 @@ class PatchBlock:
         """The patches of another image, which `function` makes of (1, n_bands, height, width)."""
         return PatchBlock(function(self.image[None])[0], self.rows, self.cols, self.size)
 
+    def take(self, rows):
+        """The block of some of the patches."""
+        rows = torch.as_tensor(rows, device=self.rows.device)
+        tops, lefts = self.rows[rows], self.cols[rows]
+        top, left = int(tops.min()), int(lefts.min())
+        bottom, right = int(tops.max()) + self.size[0], int(lefts.max()) + self.size[1]
+        return PatchBlock(self.image[:, top:bottom, left:right], tops - top, lefts - left, self.size)
+
     def patches(self):  # -> (n_samples, n_bands, height, width)
         windows = self.image.unfold(1, self.size[0], 1).unfold(2, self.size[1], 1)
         return windows[:, self.rows, self.cols].transpose(0, 1)
@@ -53,20 +62,21 @@ def block_of(view):
     )
 
 
-def batches_of_neighbours(view, batch_size):
-    """Rows of a `PatchView` in batches whose patches lie close together."""
-    tiles = [_tile(positions) for positions in (view.rows, view.cols)]
-    order = np.lexsort((view.cols, view.rows, tiles[1], tiles[0]))
+def batches_of_neighbours(patches, batch_size):
+    """Rows of a `PatchView` or a `PatchBlock` in batches whose patches lie close together."""
+    rows, cols = (torch.as_tensor(part).cpu().numpy() for part in (patches.rows, patches.cols))
+    tiles = [_tile(positions, math.isqrt(batch_size)) for positions in (rows, cols)]
+    order = np.lexsort((cols, rows, tiles[1], tiles[0]))
     tile = tiles[0][order] * (tiles[1].max(initial=0) + 1) + tiles[1][order]
     starts = np.flatnonzero(np.diff(tile)) + 1
     for part in np.split(order, starts):
         yield from (part[start : start + batch_size] for start in range(0, len(part), batch_size))
 
 
-def _tile(positions):
-    """The number of the tile of each position: few tiles of about equal sides."""
+def _tile(positions, side):
+    """The number of the tile of each position: few tiles of about equal sides, of at most so many."""
     places, index = np.unique(positions, return_inverse=True)
-    n_tiles = -(-len(places) // TILE)
+    n_tiles = -(-len(places) // side)
     return index * n_tiles // max(len(places), 1)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d, linear, max_pool2d, pad
 
-from ..blocks import PatchBlock
+from ..blocks import PatchBlock, batches_of_neighbours
 from ..processor import computes_bfloat16
 from .int8 import CONSTANTS, LARGEST, Int8Convolution, Int8Linear, check_available, with_constants
 
@@ -30,11 +30,15 @@ class PreparedPatchEncoder(nn.Module):
         self.layers = layers(encoder, kind)
 
     def forward(self, x):  # (n, bands, 25, 25) or PatchBlock -> (n, 512)
-        if isinstance(x, PatchBlock):
-            if self.shares:
-                return torch.cat([self.layers.last(*maps) for maps in self._shared(x)])
-            x = x.patches()
-        return torch.cat([self.layers.last(*self._single(part)) for part in x.split(AT_ONCE)])
+        if not isinstance(x, PatchBlock):
+            return torch.cat([self.layers.last(*self._single(part)) for part in x.split(AT_ONCE)])
+        if not self.shares:
+            return self(x.patches())
+        if len(x) <= AT_ONCE:
+            return self.layers.last(*self._shared(x))
+        rows = [torch.from_numpy(some) for some in batches_of_neighbours(x, AT_ONCE)]
+        features = torch.cat([self.layers.last(*self._shared(x.take(some))) for some in rows])
+        return torch.empty_like(features).index_copy_(0, torch.cat(rows).to(features.device), features)
 
     def _single(self, x):  # (n, bands, height, width) -> maps of the second convolution, and what they add
         maps = self.layers.first(x.contiguous(memory_format=torch.channels_last))
@@ -54,10 +58,9 @@ class PreparedPatchEncoder(nn.Module):
         phase = 2 * (block.rows % 2) + block.cols % 2
         first = (phase * n_rows + block.rows // 2) * n_cols + block.cols // 2
         inside = torch.arange(sides[0])[:, None] * n_cols + torch.arange(sides[1])
+        places = (first[:, None] + inside.flatten().to(first.device)).flatten()
         half = self.layers.half(flat)
-        for some in first.split(AT_ONCE):
-            places = (some[:, None] + inside.flatten().to(first.device)).flatten()
-            yield flat.index_select(0, places), half.index_select(0, places), (len(some), *sides)
+        return flat.index_select(0, places), half.index_select(0, places), (len(block), *sides)
 
 
 def _pooled_in_four_ways(maps):  # (1, filters, height, width) -> (4, filters, about half, about half)
