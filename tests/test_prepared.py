@@ -189,6 +189,26 @@ def test_a_model_without_ranges_says_what_to_do(trained):
         clf.predict_proba(X)
 
 
+@pytest.mark.parametrize("side", [5, 13, 25])
+def test_constant_patches_can_be_integers_too(side):
+    X, y = samples()
+    X = X.replace(patch=np.full((len(y), 2, side, side), 7.0))
+    clf = M3FusionClassifier(**{**SMALL, "precision": "int8"}).fit(X, y)
+    assert np.abs(clf.predict_proba(X) - as_trained(clf, X)).max() < 0.03
+
+
+def test_ranges_of_values_with_their_shift_are_taken_as_sizes(trained):
+    """Models saved before sizes were recorded have the least and largest value."""
+    clf, X, _ = trained
+    exact = clf.predict_proba(X)
+    before = pickle.loads(pickle.dumps(clf)).set_params(precision="int8")
+    encoder = before.net_.module_.encoders[1]
+    for i, block in enumerate((encoder.conv1, encoder.conv2)):
+        shift = block.affine()[1]
+        encoder.ranges[i] = torch.stack([shift.min(), encoder.ranges[i, 1] + shift.max()])
+    assert np.abs(before.predict_proba(X) - exact).max() < 0.2
+
+
 def test_training_that_goes_on_is_seen_by_predictions():
     X, y = samples()
     clf = M3FusionClassifier(**SMALL).partial_fit(X, y, classes=[0, 1, 2])

@@ -56,7 +56,7 @@ def _models(small):
 
 def _runtimes(rounds, small):
     """Pixels a second of the network at the paper's sizes, here and in other runtimes."""
-    X, y = samples(64 if small else 256)
+    X, y = samples(64 if small else 1024)
     sizes = {"hidden_size": 32, "n_filters": 8} if small else {}
     classifier = M3FusionClassifier(**{**paper_settings(), **sizes, "max_epochs": 1, "random_state": 0})
     classifier.fit(X[:64], y[:64])

@@ -11,6 +11,7 @@ WIDE_STEM_SIDE = (
 )
 POOLED_SIDE = 12  # a 3x3 stem is pooled from this side on
 VALID_SIDE = 5  # the second convolution is valid from this input side on
+SMALLEST_RANGE = 1e-6  # of sizes: where all are 0, as in constant patches
 MINIMUM_SIDE = {"7x7": 12, "3x3": 3, "auto": 3}
 
 
@@ -128,5 +129,5 @@ class PatchEncoder(nn.Module):
         second = self.conv2(pooled)
         convolution, relu, _ = self.conv3
         found = self.conv1.sizes(pooled), self.conv2.sizes(second), relu(convolution(second))
-        largest = torch.stack([part.max() for part in found])
+        largest = torch.stack([part.max() for part in found]).clamp(min=SMALLEST_RANGE)
         self.ranges[:, 1].copy_(torch.maximum(self.ranges[:, 1], largest))

@@ -150,7 +150,7 @@ class Int8Layers(FloatLayers):
         check_available()
         super().__init__(encoder, torch.bfloat16 if computes_bfloat16() else torch.float32)
         steps = ((encoder.ranges[:, 1] - encoder.ranges[:, 0]) / LARGEST).tolist()
-        if not steps[1]:
+        if not all(steps):
             raise ValueError(
                 "precision='int8' needs the ranges of values that fit records; this model was saved without "
                 "them. Fit it again, or use precision='float32'."
