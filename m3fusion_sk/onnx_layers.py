@@ -6,7 +6,7 @@ from torch import nn
 
 from .network.discriminant import FARTHEST, LinearDiscriminant
 from .network.linear_path import LinearPath
-from .network.patch import ConvBlock, Dihedral, PatchEncoder, PointwiseBlock
+from .network.patch import ConvBlock, Dihedral, PatchEncoder
 from .network.recurrence import Recurrence
 from .network.scaling import InputScaler
 from .network.series import DateAttention, DateEmbedding, HeadAttention, TemporalConvolution
@@ -221,7 +221,6 @@ _WRITERS = {
     PatchEncoder: _write_patch,
     VectorEncoder: _write_sequence,
     ConvBlock: _write_sequence,
-    PointwiseBlock: _write_sequence,  # of both maps, side by side
     nn.Linear: _write_linear,
     nn.LayerNorm: _write_layer_norm,
     nn.BatchNorm1d: _write_batch_norm,

@@ -23,15 +23,17 @@ def resolve_stem(stem, side):
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution, ReLU, batch normalisation, in this order."""
+    """Convolution, ReLU, batch normalisation, in this order; of one map, or 1x1 pixels of two."""
 
     def __init__(self, n_inputs, n_filters, size, padding=0):
         super().__init__(
             nn.Conv2d(n_inputs, n_filters, size, padding=padding), nn.ReLU(), nn.BatchNorm2d(n_filters)
         )
 
-    def forward(self, x):  # (n, inputs, height, width) -> (n, filters, ...), channels last
-        return with_fast_gradients(super().forward(x))
+    def forward(self, *maps):  # (n, inputs, height, width) -> (n, filters, ...), channels last
+        convolution, relu, norm = self
+        sums = convolution(*maps) if len(maps) == 1 else _pointwise(convolution, *maps)
+        return _with_fast_gradients(norm(relu(sums)))
 
     def affine(self):
         """Scale and shift of the normalisation, as it has been learned, for each filter."""
@@ -44,18 +46,14 @@ class ConvBlock(nn.Sequential):
         return (maps - self.affine()[1][:, None, None]).abs()
 
 
-class PointwiseBlock(ConvBlock):
-    """The same with 1x1 pixels, over the channels of two maps: products, by which torch learns faster."""
-
-    def forward(self, a, b):  # (n, inputs, height, width) each -> (n, filters, height, width), channels last
-        convolution, relu, norm = self
-        of_a, of_b = convolution.weight.flatten(1).split([a.shape[1], b.shape[1]], dim=1)
-        a, b = (maps.permute(0, 2, 3, 1) for maps in (a, b))
-        sums = linear(a, of_a, convolution.bias) + linear(b, of_b)
-        return with_fast_gradients(norm(relu(sums.permute(0, 3, 1, 2))))
+def _pointwise(convolution, a, b):
+    """A convolution of 1x1 pixels, over the channels of two maps: products, by which torch learns faster."""
+    of_a, of_b = convolution.weight.flatten(1).split([a.shape[1], b.shape[1]], dim=1)
+    a, b = (maps.permute(0, 2, 3, 1) for maps in (a, b))
+    return (linear(a, of_a, convolution.bias) + linear(b, of_b)).permute(0, 3, 1, 2)
 
 
-def with_fast_gradients(maps):
+def _with_fast_gradients(maps):
     """Normalised maps whose gradients get their layout: with another torch takes five to ten times longer."""
     if maps.requires_grad:
         maps.register_hook(_channels_last)
@@ -111,7 +109,7 @@ class PatchEncoder(nn.Module):
         self.pool = nn.MaxPool2d(2) if pooled else nn.Identity()
         self.conv2 = ConvBlock(n_filters, twice, 3, padding=0 if valid else 1)
         self.conv3 = ConvBlock(twice, twice, 3, padding=1)
-        self.conv4 = PointwiseBlock(2 * twice, twice, 1)
+        self.conv4 = ConvBlock(2 * twice, twice, 1)
         self.n_outputs = twice
         self.register_buffer("ranges", torch.zeros(3, 2))  # 0 and the largest size behind the first three
         glorot(self)

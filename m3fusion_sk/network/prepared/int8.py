@@ -29,9 +29,11 @@ def largest_weight():
     return 127 if (sums == LARGEST * 127 * 64).all() else 63
 
 
-def quantized(weight):  # (outputs, ...) -> int8 of the same shape, scale and zero point of each output
+def quantized(
+    weight, scale=None
+):  # (outputs, ...) -> int8 of the same shape, scale and zero point of outputs
     """Weights as integers, each output with its own scale."""
-    scale = _scale(weight)
+    scale = _scale(weight) if scale is None else scale
     integers = (weight / scale.view(-1, *[1] * (weight.dim() - 1))).round().to(torch.int8)
     return integers, scale, torch.zeros(len(scale), dtype=torch.int64)
 
@@ -42,12 +44,19 @@ def _scale(weight):
 
 
 class Int8Linear:
-    """``scale * q @ weight.T + bias``, plus another array, of stored values q."""
+    """``(scale * q + shift) @ weight.T + bias``, plus another array, of stored values q.
 
-    def __init__(self, weight, scale, bias=None):
+    The shift counts with the weights as they are rounded, so that their errors matter as much as values
+    differ from its opposite: choose it so that the sums are small.
+    """
+
+    def __init__(self, weight, scale, bias=None, shift=None):
         integers, self.weight_scale, self.weight_zero = quantized(weight.float())
         self.weight = torch.ops.onednn.qlinear_prepack(integers, None)
         self.scale, self.bias = scale, None if bias is None else bias.float()
+        if shift is not None:
+            of_shift = ((integers * shift).sum(dim=1) * self.weight_scale).float()
+            self.bias = of_shift if bias is None else self.bias + of_shift
 
     def __call__(self, q, other=None, after="none"):  # (n, inputs) uint8 -> (n, outputs) float32
         first = q, self.scale, 0, self.weight, self.weight_scale, self.weight_zero
@@ -62,20 +71,25 @@ class Int8Linear:
 class Int8Convolution:
     """A convolution of ``scale * q + shift`` and ReLU, of stored values q; to float32, or to stored values.
 
-    Without a border the shift goes into the bias. With one, where it is lacking as all values are, it goes
-    into the weights of channels that hold the largest stored value, `CONSTANTS` of them behind the others:
-    with zero points instead, oneDNN could not skip the border.
+    Without a border the shift goes into the bias, with the weights as they are rounded. With one, where it is
+    lacking as all values are, it goes into the weights of channels that hold the largest stored value,
+    `CONSTANTS` of them behind the others: with zero points instead, oneDNN could not skip the border.
     """
 
     def __init__(self, weight, bias, padding, scale, shift=None, out_scale=None):
         weight, bias = weight.float(), bias.float()
-        if shift is not None:
-            more = weight * shift.view(1, -1, 1, 1)  # of each output, input and tap
+        if shift is None:
+            integers, self.weight_scale, self.weight_zero = quantized(weight)
+        else:
+            steps = shift.float().view(1, -1, 1, 1) / scale
+            of_weights = _scale_with_constants(weight, steps) if padding else None
+            integers, self.weight_scale, self.weight_zero = quantized(weight, of_weights)
+            sums = (integers * steps).sum(dim=1)  # of each output and tap
             if padding:
-                weight = torch.cat([weight, _spread(weight, more.sum(dim=1) / (LARGEST * scale))], dim=1)
-            else:
-                bias = bias + more.sum(dim=(1, 2, 3))
-        integers, self.weight_scale, self.weight_zero = quantized(weight)
+                constants = _spread(sums / LARGEST)
+                integers = torch.cat([integers, constants.to(torch.int8)], dim=1)
+                sums = sums - LARGEST * constants.sum(dim=1)  # less than half a constant: of the border too
+            bias = bias + scale * self.weight_scale * sums.sum(dim=(1, 2))
         self.place = [1, 1], [padding, padding], [1, 1], 1
         self.weight = torch.ops.onednn.qconv_prepack(integers, self.weight_scale, scale, 0, *self.place, None)
         self.scale, self.bias = scale, bias
@@ -86,12 +100,17 @@ class Int8Convolution:
         return torch.ops.onednn.qconv2d_pointwise(*first, *self.place, *self.to, "relu", [], "")
 
 
-def _spread(weight, sums):  # (outputs, inputs, 3, 3), (outputs, 3, 3) -> (outputs, CONSTANTS, 3, 3)
-    """Weights whose sums are these also when they are rounded as those beside them are."""
-    parts = (sums / CONSTANTS)[:, None].expand(-1, CONSTANTS, -1, -1)
-    steps = _scale(torch.cat([weight, parts], dim=1)).view(-1, 1, 1, 1)
-    shares = (torch.arange(CONSTANTS) + 0.5) / CONSTANTS - 0.5  # of a step: some are rounded up, some down
-    return parts + steps * shares.view(-1, 1, 1)
+def _scale_with_constants(weight, steps):
+    """The scale of each output, with room for what the constants carry, by weights that are rounded."""
+    sums = 1.1 * (weight * steps).sum(dim=1, keepdim=True)
+    return _scale(torch.cat([weight, sums / (LARGEST * CONSTANTS)], dim=1))
+
+
+def _spread(sums):  # (outputs, 3, 3) -> (outputs, CONSTANTS, 3, 3)
+    """Integers with these sums, but for rounding."""
+    shares = (torch.arange(CONSTANTS) + 0.5) / CONSTANTS - 0.5  # some are rounded up, some down
+    parts = (sums[:, None] / CONSTANTS + shares.view(-1, 1, 1)).round()
+    return parts.clamp(-largest_weight(), largest_weight())
 
 
 def with_constants(weight, bias, largest):

@@ -160,9 +160,10 @@ class Int8Layers(FloatLayers):
         self.second = _convolution(encoder.conv2[0], one, steps[:2], two)
         self.third = _convolution(encoder.conv3[0], two, steps[1:])
         first_half, second_half, bias = _last_products(encoder)
-        first_half = first_half * two.sign
-        self.half = Int8Linear(pad(first_half, (0, CONSTANTS)), steps[1], bias + first_half @ two.shift)
-        self.second_half = Int8Linear(second_half, steps[2])
+        first_half, shift = (pad(part, (0, CONSTANTS)) for part in (first_half * two.sign, two.shift))
+        self.half = Int8Linear(first_half, steps[1], bias, shift)
+        mean = encoder.conv3[2].running_mean
+        self.second_half = Int8Linear(second_half, steps[2], second_half @ mean, -mean)
 
     def _write_sizes(self, scale, bordered):
         """Let the first layer give steps, and constants where the second sees a border."""

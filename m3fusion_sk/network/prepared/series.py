@@ -100,13 +100,12 @@ class Int8Steps:
         self.units = units
         gates, candidate = 2 * recurrence.gate_weight.detach(), 4 * recurrence.candidate_weight.detach()
         self.inputs = (recurrence.input_weight * double[:, None]).detach().T.float()
-        shift = torch.cat([gates.sum(dim=1), candidate.sum(dim=1)]) / 2
-        self.bias = ((recurrence.bias * double).detach() - shift).float()
-        self.gates, self.candidate = (Int8Linear(weight, 1 / LARGEST) for weight in (gates, candidate))
-        weight, bias = (
-            2 * part.detach() for part in (attention.projection.weight, attention.projection.bias)
+        self.bias = (recurrence.bias * double).detach().float()
+        self.gates, self.candidate = (
+            Int8Linear(weight, 1 / LARGEST, shift=-0.5) for weight in (gates, candidate)
         )
-        self.projection = Int8Linear(2 * weight, 1 / LARGEST, bias - weight.sum(dim=1))
+        weight, bias = attention.projection.weight.detach(), attention.projection.bias.detach()
+        self.projection = Int8Linear(4 * weight, 1 / LARGEST, 2 * bias, shift=-0.5)
         self.score = 2 * attention.score.weight.detach()[0].float()
 
     def __call__(self, x, lacking=None):  # (dates, n, inputs), (dates, n) -> (n, units), (dates, n)
