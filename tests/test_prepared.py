@@ -314,10 +314,9 @@ def test_integer_convolutions_are_those_of_shifted_values_within_their_border(pa
     rounded = (integers * scale.view(-1, 1, 1, 1)).double()
     expected = torch.conv2d(values, rounded, bias.double(), padding=padding).relu()
     maps = convolution(q)
-    tolerance = (
-        0.05 * 255 * scale.max() * 2.5 if padding else 1e-5 * expected.max() + 1e-4
-    )  # five taps may lack
-    assert (maps - expected).abs().max() < tolerance
-    assert (maps - expected)[..., 1:-1, 1:-1].abs().max() < 1e-5 * expected.max() + 1e-4
+    rounding = 1e-5 * expected.max() + 1e-4
+    at_border = 0.05 * 255 * scale.max() * 2.5 if padding else rounding  # five taps may lack
+    assert (maps - expected).abs().max() < at_border
+    assert (maps - expected)[..., 1:-1, 1:-1].abs().max() < rounding
     stored = int8.Int8Convolution(weight, bias, padding, 0.05, shifts, out_scale=0.5)(q)
     np.testing.assert_allclose(0.5 * stored.double(), maps.double().clamp(max=127.5), atol=0.2501 + 1e-4)

@@ -8,12 +8,12 @@ from torch.nn.functional import conv2d
 
 from m3fusion_sk import M3FusionClassifier, MultiSource, paper_settings
 from m3fusion_sk.network.prepared.int8 import Int8Convolution, Int8Linear
+from m3fusion_sk.network.prepared.patches import AT_ONCE
 from m3fusion_sk.patchview import PatchView
 
 from .turns import PRECISIONS, in_turns, median
 
 SIDE, STEP, UNITS, FILTERS, N_DATES, N_BANDS = 32, 5, 1024, 256, 34, 16
-AT_ONCE = 256  # patches of a convolution, as the network has them
 KINDS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 

@@ -29,9 +29,7 @@ def largest_weight():
     return 127 if (sums == LARGEST * 127 * 64).all() else 63
 
 
-def quantized(
-    weight, scale=None
-):  # (outputs, ...) -> int8 of the same shape, scale and zero point of outputs
+def quantized(weight, scale=None):  # (outputs, ...) -> int8 of the same shape, scales and zero points
     """Weights as integers, each output with its own scale."""
     scale = _scale(weight) if scale is None else scale
     integers = (weight / scale.view(-1, *[1] * (weight.dim() - 1))).round().to(torch.int8)
