@@ -267,23 +267,33 @@ def test_integer_products_are_those_of_integers():
         for shape in ((12, 32), 12, (5, 12), (5, 32))
     )
     q = (100 * q).clamp(0, 255).to(torch.uint8)
-    integers, scale, _ = (part.numpy() for part in int8.quantized(weight))
+    integers, scale = (part.numpy() for part in int8.quantized(weight))
     assert np.abs(integers * scale[:, None] - weight.numpy()).max() <= scale.max() / 2 * 1.001
     expected = 0.02 * scale * (q.numpy().astype(np.int64) @ integers.T.astype(np.int64)) + bias.numpy()
     linear = int8.Int8Linear(weight, 0.02, bias)
     np.testing.assert_allclose(linear(q), expected, rtol=1e-5, atol=1e-5)
     moved = int8.Int8Linear(weight, 0.02, bias, shift=-0.7)(q)
     np.testing.assert_allclose(moved, expected - 0.7 * scale * integers.sum(axis=1), rtol=1e-5, atol=1e-4)
-    np.testing.assert_allclose(linear(q, after="tanh"), np.tanh(expected), rtol=1e-5, atol=1e-5)
     expected += other.numpy()
-    np.testing.assert_allclose(linear(q, other), expected, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(linear(q, other, "relu"), np.maximum(expected, 0), rtol=1e-5, atol=1e-5)
+    for after, sums in (("none", expected), ("relu", np.maximum(expected, 0))):
+        place = other.clone()
+        added = linear.add_to(place, q, after)
+        np.testing.assert_allclose(added, sums, rtol=1e-5, atol=1e-5)
+        assert added.data_ptr() == place.data_ptr()  # no memory of its own
+
+
+def test_bytes_are_values_without_their_fractions():
+    values = torch.cat([torch.arange(256) + part for part in (0.0, 0.4, 0.999)]).reshape(2, 3, 8, 16)
+    values = values.contiguous(memory_format=torch.channels_last)
+    stored = int8.to_bytes(values)
+    assert stored.dtype == torch.uint8 and stored.stride() == values.stride()
+    assert (stored == values.floor()).all()
 
 
 def test_the_largest_products_do_not_overflow():
     weight = torch.ones(16, 4, 3, 3)
     q = torch.full((2, 4, 7, 7), 255, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
-    maps = int8.Int8Convolution(weight, torch.zeros(16), 0, 1.0)(q)
+    maps = int8.Int8Convolution(*int8.quantized(weight), torch.zeros(16), 0, 1.0)(q)
     np.testing.assert_allclose(maps, 255 * 36, rtol=1e-5)
     sums = int8.Int8Linear(weight.flatten(1), 1.0)(q.flatten(1)[:, :36])
     np.testing.assert_allclose(sums, 255 * 36, rtol=1e-5)
@@ -292,7 +302,7 @@ def test_the_largest_products_do_not_overflow():
 def test_filters_without_weights_give_their_bias():
     q = torch.full((2, 4, 7, 7), 255, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
     weight, bias = int8.with_constants(torch.zeros(3, 4, 3, 3), torch.ones(3), 7.0)
-    maps = int8.Int8Convolution(weight, bias, 1, 0.1)(q)
+    maps = int8.Int8Convolution(*int8.quantized(weight), bias, 1, 0.1)(q)
     assert (maps[:, :3] == 1).all() and (maps[:, 3:] == 7).all() and maps.shape[1] == 3 + int8.CONSTANTS
 
 
@@ -309,14 +319,14 @@ def test_integer_convolutions_are_those_of_shifted_values_within_their_border(pa
     if padding:
         q = torch.cat([q, torch.full((2, int8.CONSTANTS, 7, 7), 255, dtype=torch.uint8)], dim=1)
     q = q.contiguous(memory_format=torch.channels_last)
-    convolution = int8.Int8Convolution(weight, bias, padding, 0.05, shifts)
-    integers, scale, _ = int8.quantized(weight, convolution.weight_scale)
+    filters = int8.shifted(weight, bias, padding, 0.05, shifts)
+    integers, scale = int8.quantized(weight, filters[1])
     rounded = (integers * scale.view(-1, 1, 1, 1)).double()
     expected = torch.conv2d(values, rounded, bias.double(), padding=padding).relu()
-    maps = convolution(q)
+    maps = int8.Int8Convolution(*filters, padding, 0.05)(q)
     rounding = 1e-5 * expected.max() + 1e-4
     at_border = 0.05 * 255 * scale.max() * 2.5 if padding else rounding  # five taps may lack
     assert (maps - expected).abs().max() < at_border
     assert (maps - expected)[..., 1:-1, 1:-1].abs().max() < rounding
-    stored = int8.Int8Convolution(weight, bias, padding, 0.05, shifts, out_scale=0.5)(q)
+    stored = int8.Int8Convolution(*filters, padding, 0.05, out_scale=0.5)(q)
     np.testing.assert_allclose(0.5 * stored.double(), maps.double().clamp(max=127.5), atol=0.2501 + 1e-4)

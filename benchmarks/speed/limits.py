@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import conv2d
 
 from m3fusion_sk import M3FusionClassifier, MultiSource, paper_settings
-from m3fusion_sk.network.prepared.int8 import Int8Convolution, Int8Linear
+from m3fusion_sk.network.prepared.int8 import Int8Convolution, Int8Linear, quantized
 from m3fusion_sk.network.prepared.patches import AT_ONCE
 from m3fusion_sk.patchview import PatchView
 
@@ -89,7 +89,7 @@ def _convolution(precision, filters):
     if precision == "int8":
         q = torch.randint(0, 255, (n, twice, 7, 7), dtype=torch.uint8)
         q = q.contiguous(memory_format=torch.channels_last)
-        convolution = Int8Convolution(weight, torch.zeros(twice), 1, 0.01, out_scale=1.0)
+        convolution = Int8Convolution(*quantized(weight), torch.zeros(twice), 1, 0.01, out_scale=1.0)
         return lambda: convolution(q)
     x = torch.randn(n, twice, 7, 7).contiguous(memory_format=torch.channels_last).to(KINDS[precision])
     weight = weight.to(KINDS[precision])

@@ -39,10 +39,7 @@ class PatchBlock:
     def take(self, rows):
         """The block of some of the patches."""
         rows = torch.as_tensor(rows, device=self.rows.device)
-        tops, lefts = self.rows[rows], self.cols[rows]
-        top, left = int(tops.min()), int(lefts.min())
-        bottom, right = int(tops.max()) + self.size[0], int(lefts.max()) + self.size[1]
-        return PatchBlock(self.image[:, top:bottom, left:right], tops - top, lefts - left, self.size)
+        return PatchBlock(*_needed(self.image, self.rows[rows], self.cols[rows], self.size), self.size)
 
     def patches(self):  # -> (n_samples, n_bands, height, width)
         windows = self.image.unfold(1, self.size[0], 1).unfold(2, self.size[1], 1)
@@ -51,15 +48,17 @@ class PatchBlock:
 
 def block_of(view):
     """The part of a `PatchView`'s image that its patches need, or None where that saves no work."""
-    tops, lefts = view.rows.min(), view.cols.min()
-    height = view.rows.max() - tops + view.size[0]
-    width = view.cols.max() - lefts + view.size[1]
-    if height * width > _WORTH * len(view) * view.size[0] * view.size[1]:
+    image, rows, cols = _needed(view.image, view.rows, view.cols, view.size)
+    if math.prod(image.shape[1:]) > _WORTH * len(view) * math.prod(view.size):
         return None
-    image = as_tensor(view.image[:, tops : tops + height, lefts : lefts + width])
-    return PatchBlock(
-        image, torch.from_numpy(view.rows - tops), torch.from_numpy(view.cols - lefts), view.size
-    )
+    return PatchBlock(as_tensor(image), torch.from_numpy(rows), torch.from_numpy(cols), view.size)
+
+
+def _needed(image, rows, cols, size):
+    """The part of an image that patches lie in, and where: arrays or tensors."""
+    top, left = int(rows.min()), int(cols.min())
+    bottom, right = int(rows.max()) + size[0], int(cols.max()) + size[1]
+    return image[:, top:bottom, left:right], rows - top, cols - left
 
 
 def batches_of_neighbours(patches, batch_size):

@@ -29,11 +29,15 @@ def largest_weight():
     return 127 if (sums == LARGEST * 127 * 64).all() else 63
 
 
-def quantized(weight, scale=None):  # (outputs, ...) -> int8 of the same shape, scales and zero points
+def to_bytes(values):  # of float, from 0 to less than 256 -> uint8, without their fractions
+    """torch is faster by way of signed integers than straight."""
+    return values.to(torch.int16).to(torch.int8).view(torch.uint8)
+
+
+def quantized(weight, scale=None):  # (outputs, ...) -> int8 of the same shape, scales
     """Weights as integers, each output with its own scale."""
     scale = _scale(weight) if scale is None else scale
-    integers = (weight / scale.view(-1, *[1] * (weight.dim() - 1))).round().to(torch.int8)
-    return integers, scale, torch.zeros(len(scale), dtype=torch.int64)
+    return (weight / scale.view(-1, *[1] * (weight.dim() - 1))).round().to(torch.int8), scale
 
 
 def _scale(weight):
@@ -42,60 +46,67 @@ def _scale(weight):
 
 
 class Int8Linear:
-    """``(scale * q + shift) @ weight.T + bias``, plus another array, of stored values q.
+    """``(scale * q + shift) @ weight.T + bias``, or its sum with another array, of stored values q.
 
     The shift counts with the weights as they are rounded, so that their errors matter as much as values
     differ from its opposite: choose it so that the sums are small.
     """
 
     def __init__(self, weight, scale, bias=None, shift=None):
-        integers, self.weight_scale, self.weight_zero = quantized(weight.float())
-        self.weight = torch.ops.onednn.qlinear_prepack(integers, None)
-        self.scale, self.bias = scale, None if bias is None else bias.float()
+        integers, weight_scale = quantized(weight.float())
+        packed = torch.ops.onednn.qlinear_prepack(integers, None)
+        self.given = scale, 0, packed, weight_scale, _zeros(integers)
+        self.bias = None if bias is None else bias.float()
         if shift is not None:
-            of_shift = ((integers * shift).sum(dim=1) * self.weight_scale).float()
+            of_shift = ((integers * shift).sum(dim=1) * weight_scale).float()
             self.bias = of_shift if bias is None else self.bias + of_shift
 
-    def __call__(self, q, other=None, after="none"):  # (n, inputs) uint8 -> (n, outputs) float32
-        first = q, self.scale, 0, self.weight, self.weight_scale, self.weight_zero
+    def __call__(self, q):  # (n, inputs) uint8 -> (n, outputs) float32
         to = self.bias, 1.0, 0, torch.float32
-        if other is None:
-            return torch.ops.onednn.qlinear_pointwise(*first, *to, after, [], "")
-        return torch.ops.onednn.qlinear_pointwise.binary(
-            *first, other, *to, 1.0, 0, "add", 1.0, after, [], ""
-        )
+        return torch.ops.onednn.qlinear_pointwise(q, *self.given, *to, "none", [], "")
+
+    def add_to(self, sums, q, after="none"):  # (n, outputs) float32, which is changed; then "relu", if asked
+        to = self.bias, 1.0, 0, torch.float32, 1.0, 0, "sum", 1.0
+        return torch.ops.onednn.qlinear_pointwise.binary(q, *self.given, sums, *to, after, [], "")
 
 
 class Int8Convolution:
-    """A convolution of ``scale * q + shift`` and ReLU, of stored values q; to float32, or to stored values.
+    """A convolution of ``scale * q`` and ReLU, of stored values q; to float32, or to stored values.
+
+    Filters are integers with the scale of each output: `quantized`, or `shifted` where q stands for other
+    values.
+    """
+
+    def __init__(self, integers, weight_scale, bias, padding, scale, out_scale=None):
+        self.place = [1, 1], [padding, padding], [1, 1], 1
+        packed = torch.ops.onednn.qconv_prepack(integers, weight_scale, scale, 0, *self.place, None)
+        self.given = scale, 0, packed, weight_scale, _zeros(integers), bias
+        self.to = (1.0, 0, torch.float32) if out_scale is None else (out_scale, 0, torch.uint8)
+
+    def __call__(self, q):  # (n, inputs, height, width) uint8, channels last -> (n, outputs, ...)
+        return torch.ops.onednn.qconv2d_pointwise(q, *self.given, *self.place, *self.to, "relu", [], "")
+
+
+def _zeros(integers):
+    """Zero points of the outputs."""
+    return torch.zeros(len(integers), dtype=torch.int64)
+
+
+def shifted(weight, bias, padding, scale, shift):
+    """Filters of ``scale * q + shift`` as those of stored values ``scale * q``: integers, scales and bias.
 
     Without a border the shift goes into the bias, with the weights as they are rounded. With one, where it is
     lacking as all values are, it goes into the weights of channels that hold the largest stored value,
     `CONSTANTS` of them behind the others: with zero points instead, oneDNN could not skip the border.
     """
-
-    def __init__(self, weight, bias, padding, scale, shift=None, out_scale=None):
-        weight, bias = weight.float(), bias.float()
-        if shift is None:
-            integers, self.weight_scale, self.weight_zero = quantized(weight)
-        else:
-            steps = shift.float().view(1, -1, 1, 1) / scale
-            of_weights = _scale_with_constants(weight, steps) if padding else None
-            integers, self.weight_scale, self.weight_zero = quantized(weight, of_weights)
-            sums = (integers * steps).sum(dim=1)  # of each output and tap
-            if padding:
-                constants = _spread(sums / LARGEST)
-                integers = torch.cat([integers, constants.to(torch.int8)], dim=1)
-                sums = sums - LARGEST * constants.sum(dim=1)  # less than half a constant: of the border too
-            bias = bias + scale * self.weight_scale * sums.sum(dim=(1, 2))
-        self.place = [1, 1], [padding, padding], [1, 1], 1
-        self.weight = torch.ops.onednn.qconv_prepack(integers, self.weight_scale, scale, 0, *self.place, None)
-        self.scale, self.bias = scale, bias
-        self.to = (1.0, 0, torch.float32) if out_scale is None else (out_scale, 0, torch.uint8)
-
-    def __call__(self, q):  # (n, inputs, height, width) uint8, channels last -> (n, outputs, ...)
-        first = q, self.scale, 0, self.weight, self.weight_scale, self.weight_zero, self.bias
-        return torch.ops.onednn.qconv2d_pointwise(*first, *self.place, *self.to, "relu", [], "")
+    weight, steps = weight.float(), shift.float().view(1, -1, 1, 1) / scale
+    integers, weight_scale = quantized(weight, _scale_with_constants(weight, steps) if padding else None)
+    sums = (integers * steps).sum(dim=1)  # of each output and tap
+    if padding:
+        constants = _spread(sums / LARGEST)
+        integers = torch.cat([integers, constants.to(torch.int8)], dim=1)
+        sums = sums - LARGEST * constants.sum(dim=1)  # less than half a constant: of the border too
+    return integers, weight_scale, bias.float() + scale * weight_scale * sums.sum(dim=(1, 2))
 
 
 def _scale_with_constants(weight, steps):

@@ -11,7 +11,16 @@ from torch.nn.functional import conv2d, linear, max_pool2d, pad
 
 from ..blocks import PatchBlock, batches_of_neighbours
 from ..processor import computes_bfloat16
-from .int8 import CONSTANTS, LARGEST, Int8Convolution, Int8Linear, check_available, with_constants
+from .int8 import (
+    CONSTANTS,
+    LARGEST,
+    Int8Convolution,
+    Int8Linear,
+    check_available,
+    shifted,
+    to_bytes,
+    with_constants,
+)
 
 AT_ONCE = 256  # patches, so that their maps stay small
 
@@ -175,10 +184,10 @@ class Int8Layers(FloatLayers):
         self.convolutions = [(weight, bias, padding)]
 
     def normalised(self, maps):  # -> stored
-        return maps.mul_(self.sign).float().add_(0.5).clamp_(0, LARGEST).to(torch.uint8)
+        return to_bytes(maps.mul_(self.sign).float().add_(0.5).clamp_(0, LARGEST))
 
     def summed(self, half, flat):
-        return self.second_half(flat, half, after="relu")
+        return self.second_half.add_to(half, flat, after="relu")
 
 
 class _Sizes:
@@ -196,4 +205,6 @@ def _convolution(layer, inputs, steps, outputs=None):
     if outputs is not None:
         weight, bias = weight * outputs.scale[:, None, None, None], bias * outputs.scale
         weight, bias = with_constants(weight, bias, LARGEST * steps[1])
-    return Int8Convolution(weight, bias, layer.padding[0], steps[0], inputs.shift, steps[1])
+    padding, (scale, out_scale) = layer.padding[0], steps
+    filters = shifted(weight, bias, padding, scale, inputs.shift)
+    return Int8Convolution(*filters, padding, scale, out_scale)

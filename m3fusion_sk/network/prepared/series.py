@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from ..series import softmax_of_dates
-from .int8 import LARGEST, Int8Linear, check_available
+from .int8 import LARGEST, Int8Linear, check_available, to_bytes
 
 
 class PreparedSeriesEncoder(nn.Module):
@@ -90,8 +90,9 @@ class FloatSteps:
 class Int8Steps:
     """The same in small integers, for states ``g = (h + 1) / 2`` between 0 and 1, stored as ``255 g``.
 
-    With ``r h = 2 t - 1``, ``t = r g + (1 - r) / 2`` lies between 0 and 1 too, and all that is left of
-    ``h = 2 g - 1`` in the products goes into the weights and the biases.
+    With ``r h = 2 t - 1``, ``t = r g + (1 - r) / 2`` lies between 0 and 1 too, so that ``255 t`` lies between
+    the middle and ``255 g``. All that is left of ``h = 2 g - 1`` in the products goes into the weights and
+    the biases.
     """
 
     def __init__(self, recurrence, attention, kind):
@@ -111,17 +112,19 @@ class Int8Steps:
     def __call__(self, x, lacking=None):  # (dates, n, inputs), (dates, n) -> (n, units), (dates, n)
         units, (n_dates, n), x = self.units, x.shape[:2], x.float()
         seen = StatesSoFar(self.score, (n_dates, n))
-        g, half = x.new_full((n, units), 0.5), x.new_full((1, 1), 0.5)
-        stored, a, b = _stored(g), x.new_empty(n, 2 * units), x.new_empty(n, units)
+        g, a, b = x.new_full((n, units), 0.5), x.new_empty(n, 2 * units), x.new_empty(n, units)
+        scaled, middle = _scaled(g), _scaled(g[:1, :1])
+        stored = to_bytes(scaled)
         for date in range(n_dates):
             torch.addmm(self.bias[: 2 * units], x[date], self.inputs[:, : 2 * units], out=a)
             if lacking is not None:  # an open update gate carries the state over
                 a[:, :units].masked_fill_(lacking[date][:, None], torch.inf)
             torch.addmm(self.bias[2 * units :], x[date], self.inputs[:, 2 * units :], out=b)
-            gates = self.gates(stored, a).sigmoid_()
-            inner = _stored(torch.lerp(half, g, gates[:, units:]))
-            torch.lerp(self.candidate(inner, b).sigmoid_(), g, gates[:, :units], out=g)
-            stored = _stored(g)
+            gates = self.gates.add_to(a, stored).sigmoid_()
+            reset = to_bytes(torch.lerp(middle, scaled, gates[:, units:]))
+            torch.lerp(self.candidate.add_to(b, reset).sigmoid_(), g, gates[:, :units], out=g)
+            scaled = _scaled(g)
+            stored = to_bytes(scaled)
             seen.add(date, g, self.projection(stored).sigmoid_() @ self.score, lacking)
         return seen.mean, seen.scores
 
@@ -130,8 +133,8 @@ class Int8Steps:
         return 2 * mean - weights.sum(dim=1, keepdim=True)
 
 
-def _stored(values):  # between 0 and 1 -> uint8
-    return torch.add(0.5, values, alpha=LARGEST).to(torch.uint8)
+def _scaled(g):  # between 0 and 1 -> what is stored, before its fractions are cut off
+    return torch.add(0.5, g, alpha=LARGEST)
 
 
 def _doubled(recurrence):
