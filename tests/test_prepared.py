@@ -12,7 +12,7 @@ from m3fusion_sk import M3FusionClassifier, MultiSource, make_land_cover, paper_
 from m3fusion_sk.network import inference, prepared
 from m3fusion_sk.network.blocks import batches_of_neighbours, block_of
 from m3fusion_sk.network.patch import PatchEncoder
-from m3fusion_sk.network.prepared import int8, patches
+from m3fusion_sk.network.prepared import int8, patches, products
 from m3fusion_sk.patchview import PatchView
 from m3fusion_sk.sources import PatchSpec
 
@@ -275,11 +275,33 @@ def test_integer_products_are_those_of_integers():
     moved = int8.Int8Linear(weight, 0.02, bias, shift=-0.7)(q)
     np.testing.assert_allclose(moved, expected - 0.7 * scale * integers.sum(axis=1), rtol=1e-5, atol=1e-4)
     expected += other.numpy()
-    for after, sums in (("none", expected), ("relu", np.maximum(expected, 0))):
+    for relu, sums in ((False, expected), (True, np.maximum(expected, 0))):
         place = other.clone()
-        added = linear.add_to(place, q, after)
+        added = linear.add_to(place, q, relu)
         np.testing.assert_allclose(added, sums, rtol=1e-5, atol=1e-5)
         assert added.data_ptr() == place.data_ptr()  # no memory of its own
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("n", "size"), [(1, 20), (1, 256), (7, 300), (1500, 256)])
+def test_products_of_floats_are_the_same_whether_packed_or_not(kind, n, size):
+    generator = torch.Generator().manual_seed(0)
+    weight, bias, x, other = (
+        torch.randn(shape, generator=generator, dtype=torch.float64).to(kind)
+        for shape in ((size + 4, size), size + 4, (n, size), (n, size + 4))
+    )
+    linear = products.FloatLinear(weight, kind, bias)
+    if kind == torch.float64 or size < products.LEAST:
+        assert not linear.packed
+    expected = (x.double() @ weight.double().T).numpy()
+    near = {"atol": {torch.float64: 1e-12, torch.float32: 1e-4, torch.bfloat16: 0.3}[kind], "rtol": 0}
+    np.testing.assert_allclose(linear(x).double(), expected + bias.double().numpy(), **near)
+    linear, expected = products.FloatLinear(weight, kind), expected + other.double().numpy()
+    np.testing.assert_allclose(linear(x).double(), expected - other.double().numpy(), **near)
+    for relu, sums in ((False, expected), (True, np.maximum(expected, 0))):
+        place = other.clone()
+        assert linear.add_to(place, x, relu) is place
+        np.testing.assert_allclose(place.double(), sums, **near)
 
 
 def test_bytes_are_values_without_their_fractions():

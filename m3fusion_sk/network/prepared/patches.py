@@ -7,7 +7,7 @@ third convolution sees the border of each patch, so from there on each patch is 
 
 import torch
 from torch import nn
-from torch.nn.functional import conv2d, linear, max_pool2d, pad
+from torch.nn.functional import conv2d, max_pool2d, pad
 
 from ..blocks import PatchBlock, batches_of_neighbours
 from ..processor import computes_bfloat16
@@ -21,6 +21,7 @@ from .int8 import (
     to_bytes,
     with_constants,
 )
+from .products import FloatLinear
 
 AT_ONCE = 256  # patches, so that their maps stay small
 
@@ -103,8 +104,9 @@ class FloatLayers:
         self.sign = torch.where(self.norms[0][0] < 0, -1, 1).to(kind)
         weight, bias, padding = self.convolutions[0]
         self.convolutions[0] = weight * self.sign[:, None], bias * self.sign.flatten(), padding
-        first, second, self.bias = _last_products(encoder)
-        self.first_half, self.second_half = first.to(kind), second.to(kind)
+        first, second, bias = _last_products(encoder)
+        self.half = FloatLinear(first, kind, bias)  # what the second convolution adds to the last
+        self.second_half = FloatLinear(second, kind)
         self.norm = encoder.conv4.affine()
 
     def first(self, x):  # before its ReLU
@@ -122,20 +124,15 @@ class FloatLayers:
         weight, bias, padding = self.convolutions[i]
         return conv2d(x, weight, bias, padding=padding)
 
-    def half(self, flat):  # (positions, filters) -> what the second convolution adds to the last
-        return linear(flat, self.first_half, self.bias.to(self.kind))
-
     def third(self, maps):
         weight, bias, padding = self.convolutions[2]
         return conv2d(maps, weight, bias, padding=padding).relu_()
 
-    def summed(self, half, flat):
-        return torch.addmm(half, flat, self.second_half.T).relu_()
-
     def last(self, flat, half, shape):  # (positions, filters) twice, (n, height, width) -> (n, outputs)
         n, height, width = shape
         maps = self.third(flat.view(n, height, width, -1).permute(0, 3, 1, 2))
-        sums = self.summed(half, maps.permute(0, 2, 3, 1).reshape(n * height * width, -1))
+        flat = maps.permute(0, 2, 3, 1).reshape(n * height * width, -1)
+        sums = self.second_half.add_to(half, flat, relu=True)
         scale, shift = self.norm
         return sums.view(n, height * width, -1).mean(dim=1).to(self.out) * scale + shift
 
@@ -185,9 +182,6 @@ class Int8Layers(FloatLayers):
 
     def normalised(self, maps):  # -> stored
         return to_bytes(maps.mul_(self.sign).float().add_(0.5).clamp_(0, LARGEST))
-
-    def summed(self, half, flat):
-        return self.second_half.add_to(half, flat, after="relu")
 
 
 class _Sizes:

@@ -5,6 +5,7 @@ from torch import nn
 
 from ..series import softmax_of_dates
 from .int8 import LARGEST, Int8Linear, check_available, to_bytes
+from .products import FloatLinear
 
 
 class PreparedSeriesEncoder(nn.Module):
@@ -59,27 +60,25 @@ class FloatSteps:
         self.units, self.kind = units, kind
         self.inputs = (recurrence.input_weight * double[:, None]).detach().T.to(kind)
         self.bias = (recurrence.bias * double).to(kind).detach()
-        self.gates = recurrence.gate_weight.detach().T.to(kind).contiguous()
-        self.candidate = (2 * recurrence.candidate_weight).detach().T.to(kind).contiguous()
-        self.projection = (2 * attention.projection.weight).detach().T.to(kind).contiguous()
-        self.projection_bias = (2 * attention.projection.bias).detach().to(kind)
+        self.gates = FloatLinear(recurrence.gate_weight, kind)
+        self.candidate = FloatLinear(2 * recurrence.candidate_weight, kind)
+        self.projection = FloatLinear(2 * attention.projection.weight, kind, 2 * attention.projection.bias)
         self.score = 2 * attention.score.weight.detach()[0]
 
     def __call__(self, x, lacking=None):  # (dates, n, inputs), (dates, n) -> (n, units), (dates, n)
         units, (n_dates, n), x = self.units, x.shape[:2], x.to(self.kind)
         seen = StatesSoFar(self.score, (n_dates, n))
-        gates, inner, candidate, h = (x.new_zeros(n, size) for size in (2 * units, units, units, units))
+        h, a, b, reset = (x.new_zeros(n, size) for size in (units, 2 * units, units, units))
         for date in range(n_dates):
-            torch.addmm(self.bias[: 2 * units], x[date], self.inputs[:, : 2 * units], out=gates)
+            torch.addmm(self.bias[: 2 * units], x[date], self.inputs[:, : 2 * units], out=a)
             if lacking is not None:  # an open update gate carries the state over
-                gates[:, :units].masked_fill_(lacking[date][:, None], torch.inf)
-            gates.addmm_(h, self.gates).sigmoid_()
-            torch.mul(gates[:, units:], h, out=inner)
-            torch.addmm(self.bias[2 * units :], x[date], self.inputs[:, 2 * units :], out=candidate)
-            candidate.addmm_(inner, self.candidate).sigmoid_().mul_(2).sub_(1)
+                a[:, :units].masked_fill_(lacking[date][:, None], torch.inf)
+            torch.addmm(self.bias[2 * units :], x[date], self.inputs[:, 2 * units :], out=b)
+            gates = self.gates.add_to(a, h).sigmoid_()
+            torch.mul(gates[:, units:], h, out=reset)
+            candidate = self.candidate.add_to(b, reset).sigmoid_().mul_(2).sub_(1)
             torch.lerp(candidate, h, gates[:, :units], out=h)
-            torch.addmm(self.projection_bias, h, self.projection, out=inner).sigmoid_()
-            seen.add(date, h, inner.to(self.score.dtype) @ self.score, lacking)
+            seen.add(date, h, self.projection(h).sigmoid_().to(self.score.dtype) @ self.score, lacking)
         return seen.mean, seen.scores
 
     def feature(self, mean, weights):

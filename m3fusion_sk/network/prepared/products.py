@@ -1,0 +1,53 @@
+"""Products of floats: by oneDNN, with weights laid out once and sums in place, where that is faster."""
+
+import torch
+
+from ..processor import computes_bfloat16
+
+LEAST = 256  # inputs and outputs: smaller products are faster as they are
+PLACE = [0, 0], [1, 1], [1, 1], 1  # of a convolution of 1x1: no border, steps of one
+
+
+class FloatLinear:
+    """``x @ weight.T + bias``, or its sum with another array.
+
+    Large ones are convolutions of 1x1: of all of oneDNN's products these alone are summed in place.
+    """
+
+    def __init__(self, weight, kind, bias=None):
+        weight = weight.detach().to(kind)
+        self.packed = _packs(weight)
+        self.weight = _packed(weight) if self.packed else weight.T.contiguous()
+        self.bias = None if bias is None else bias.detach().to(kind)
+
+    def __call__(self, x):  # (n, inputs) -> (n, outputs)
+        if not self.packed:
+            return x @ self.weight if self.bias is None else torch.addmm(self.bias, x, self.weight)
+        given = _as_maps(x), self.weight, self.bias, *PLACE
+        maps = torch.ops.mkldnn._convolution_pointwise(*given, "none", [], "")
+        return maps.permute(0, 2, 3, 1).reshape(len(x), -1)
+
+    def add_to(self, sums, x, relu=False):  # (n, outputs), which are changed
+        if not self.packed:
+            sums.addmm_(x, self.weight)
+            return sums.relu_() if relu else sums
+        given = _as_maps(sums), _as_maps(x), self.weight, self.bias, *PLACE
+        torch.ops.mkldnn._convolution_pointwise_.binary(*given, "add", 1.0, "relu" if relu else None, [], "")
+        return sums
+
+
+def _packs(weight):
+    """Whether oneDNN can take this weight, and is faster by it."""
+    known = hasattr(torch.ops.mkldnn, "_convolution_pointwise_") and torch.backends.mkldnn.is_available()
+    if not known or weight.device.type != "cpu" or min(weight.shape) < LEAST:
+        return False
+    return weight.dtype == torch.float32 or (weight.dtype == torch.bfloat16 and computes_bfloat16())
+
+
+def _packed(weight):
+    shape = [1, weight.shape[1], 1024, 1]  # of a common input, others fit too
+    return torch.ops.mkldnn._reorder_convolution_weight(weight[:, :, None, None], *PLACE, shape)
+
+
+def _as_maps(x):  # (n, channels) -> (1, channels, n, 1), channels last
+    return x[None, :, None].permute(0, 3, 1, 2)
