@@ -65,7 +65,7 @@ class Int8Linear:
         to = self.bias, 1.0, 0, torch.float32
         return torch.ops.onednn.qlinear_pointwise(q, *self.given, *to, "none", [], "")
 
-    def add_to(self, sums, q, relu=False):  # (n, outputs) float32, which are changed
+    def add_to(self, sums, q, relu=False):  # (n, outputs) float32, contiguous, which are changed
         to = self.bias, 1.0, 0, torch.float32, 1.0, 0, "sum", 1.0, "relu" if relu else "none"
         return torch.ops.onednn.qlinear_pointwise.binary(q, *self.given, sums, *to, [], "")
 

@@ -199,6 +199,5 @@ def _convolution(layer, inputs, steps, outputs=None):
     if outputs is not None:
         weight, bias = weight * outputs.scale[:, None, None, None], bias * outputs.scale
         weight, bias = with_constants(weight, bias, LARGEST * steps[1])
-    padding, (scale, out_scale) = layer.padding[0], steps
-    filters = shifted(weight, bias, padding, scale, inputs.shift)
-    return Int8Convolution(*filters, padding, scale, out_scale)
+    padding = layer.padding[0]
+    return Int8Convolution(*shifted(weight, bias, padding, steps[0], inputs.shift), padding, *steps)

@@ -27,7 +27,7 @@ class FloatLinear:
         maps = torch.ops.mkldnn._convolution_pointwise(*given, "none", [], "")
         return maps.permute(0, 2, 3, 1).reshape(len(x), -1)
 
-    def add_to(self, sums, x, relu=False):  # (n, outputs), which are changed
+    def add_to(self, sums, x, relu=False):  # (n, outputs), contiguous, which are changed
         if not self.packed:
             sums.addmm_(x, self.weight)
             return sums.relu_() if relu else sums
