@@ -296,12 +296,13 @@ def test_products_of_floats_are_the_same_whether_packed_or_not(kind, n, size):
     expected = (x.double() @ weight.double().T).numpy()
     near = {"atol": {torch.float64: 1e-12, torch.float32: 1e-4, torch.bfloat16: 0.3}[kind], "rtol": 0}
     np.testing.assert_allclose(linear(x).double(), expected + bias.double().numpy(), **near)
-    linear, expected = products.FloatLinear(weight, kind), expected + other.double().numpy()
-    np.testing.assert_allclose(linear(x).double(), expected - other.double().numpy(), **near)
+    without, expected = products.FloatLinear(weight, kind), expected + other.double().numpy()
+    np.testing.assert_allclose(without(x).double(), expected - other.double().numpy(), **near)
     for relu, sums in ((False, expected), (True, np.maximum(expected, 0))):
         place = other.clone()
-        assert linear.add_to(place, x, relu) is place
+        assert without.add_to(place, x, relu) is place
         np.testing.assert_allclose(place.double(), sums, **near)
+    np.testing.assert_allclose(linear.add_to(other, x).double(), expected + bias.double().numpy(), **near)
 
 
 def test_bytes_are_values_without_their_fractions():

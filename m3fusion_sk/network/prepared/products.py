@@ -30,6 +30,7 @@ class FloatLinear:
     def add_to(self, sums, x, relu=False):  # (n, outputs), contiguous, which are changed
         if not self.packed:
             sums.addmm_(x, self.weight)
+            sums = sums if self.bias is None else sums.add_(self.bias)
             return sums.relu_() if relu else sums
         given = _as_maps(sums), _as_maps(x), self.weight, self.bias, *PLACE
         torch.ops.mkldnn._convolution_pointwise_.binary(*given, "add", 1.0, "relu" if relu else None, [], "")
@@ -37,9 +38,10 @@ class FloatLinear:
 
 
 def _packs(weight):
-    """Whether oneDNN can take this weight, and is faster by it."""
+    """Whether oneDNN takes this weight, and is faster by it."""
+    of_x86 = torch.backends.cpu.get_cpu_capability().startswith("AVX")  # measured there only
     known = hasattr(torch.ops.mkldnn, "_convolution_pointwise_") and torch.backends.mkldnn.is_available()
-    if not known or weight.device.type != "cpu" or min(weight.shape) < LEAST:
+    if not (of_x86 and known) or weight.device.type != "cpu" or min(weight.shape) < LEAST:
         return False
     return weight.dtype == torch.float32 or (weight.dtype == torch.bfloat16 and computes_bfloat16())
 
