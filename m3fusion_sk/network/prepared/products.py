@@ -11,7 +11,7 @@ PLACE = [0, 0], [1, 1], [1, 1], 1  # of a convolution of 1x1: no border, steps o
 class FloatLinear:
     """``x @ weight.T + bias``, or its sum with another array.
 
-    Large ones are convolutions of 1x1: of all of oneDNN's products these alone are summed in place.
+    Large ones are convolutions of 1x1: the only products of floats that torch lets oneDNN sum in place.
     """
 
     def __init__(self, weight, kind, bias=None):
