@@ -7,10 +7,11 @@ third convolution sees the border of each patch, so from there on each patch is 
 
 import torch
 from torch import nn
-from torch.nn.functional import conv2d, max_pool2d, pad
+from torch.nn.functional import max_pool2d, pad
 
 from ..blocks import PatchBlock, batches_of_neighbours
 from ..processor import computes_bfloat16
+from .convolutions import FloatConvolution
 from .int8 import (
     CONSTANTS,
     LARGEST,
@@ -24,6 +25,7 @@ from .int8 import (
 from .products import FloatLinear
 
 AT_ONCE = 256  # patches, so that their maps stay small
+POOLED_AT_ONCE = 1 << 22  # values of the first map of single patches, so that they stay in the processor
 
 
 class PreparedPatchEncoder(nn.Module):
@@ -51,11 +53,15 @@ class PreparedPatchEncoder(nn.Module):
         return torch.empty_like(features).index_copy_(0, torch.cat(rows).to(features.device), features)
 
     def _single(self, x):  # (n, bands, height, width) -> maps of the second convolution, and what they add
-        maps = self.layers.first(x.contiguous(memory_format=torch.channels_last))
-        maps = self.layers.second(self.layers.normalised(max_pool2d(maps, 2) if self.pooled else maps))
+        maps = self.layers.second(self.layers.normalised(self._pooled(x)))
         n, _, height, width = maps.shape
         flat = maps.permute(0, 2, 3, 1).reshape(n * height * width, -1)
         return flat, self.layers.half(flat), (n, height, width)
+
+    def _pooled(self, x):  # of the first map, before its ReLU; some patches at a time
+        n = max(1, POOLED_AT_ONCE // (len(self.layers.one.weight) * x.shape[2] * x.shape[3]))
+        parts = (self.layers.first(part) for part in x.contiguous(memory_format=torch.channels_last).split(n))
+        return torch.cat([max_pool2d(part, 2) if self.pooled else part for part in parts])
 
     def _shared(self, block):
         more = [0 if size % 2 else 2 for size in block.size]  # so that the last pixels of even sizes count
@@ -80,53 +86,22 @@ def _pooled_in_four_ways(maps):  # (1, filters, height, width) -> (4, filters, a
     return max_pool2d(torch.cat(parts), 2)
 
 
-class FloatLayers:
-    """The layers in float64, float32 or bfloat16.
+class Layers:
+    """What every arithmetic has in common: the first layer, in floats, and the way from the third on.
 
     ReLU and normalisation of the first are behind the pooling, of a quarter of the values: the largest comes
     out the same. A filter whose normalisation turns large into small has the opposite sign until then.
     """
 
-    def __init__(self, encoder, kind):
+    def __init__(self, encoder, kind, scale=1):
         self.out, self.kind = encoder.conv1[0].weight.dtype, kind
-        self.norms = [
-            tuple(part.to(kind)[:, None, None] for part in block.affine())
-            for block in (encoder.conv1, encoder.conv2)
-        ]
-        self.convolutions = [
-            (
-                block[0].weight.detach().to(kind).contiguous(memory_format=torch.channels_last),
-                block[0].bias.detach().to(kind),
-                block[0].padding,
-            )
-            for block in (encoder.conv1, encoder.conv2, encoder.conv3)
-        ]
-        self.sign = torch.where(self.norms[0][0] < 0, -1, 1).to(kind)
-        weight, bias, padding = self.convolutions[0]
-        self.convolutions[0] = weight * self.sign[:, None], bias * self.sign.flatten(), padding
-        first, second, bias = _last_products(encoder)
-        self.half = FloatLinear(first, kind, bias)  # what the second convolution adds to the last
-        self.second_half = FloatLinear(second, kind)
+        sign = torch.where(encoder.conv1.affine()[0] < 0, -1, 1)
+        self.sign = sign.to(kind)[:, None, None]
+        self.one = FloatConvolution(encoder.conv1[0], kind, sign * scale)
         self.norm = encoder.conv4.affine()
 
     def first(self, x):  # before its ReLU
-        return self._convolved(0, x.to(self.kind))
-
-    def normalised(self, maps):  # what was pooled of the first, which is overwritten
-        scale, shift = self.norms[0]
-        return torch.addcmul(shift, maps.mul_(self.sign).relu_(), scale)
-
-    def second(self, x):
-        scale, shift = self.norms[1]
-        return torch.addcmul(shift, self._convolved(1, x).relu_(), scale)
-
-    def _convolved(self, i, x):
-        weight, bias, padding = self.convolutions[i]
-        return conv2d(x, weight, bias, padding=padding)
-
-    def third(self, maps):
-        weight, bias, padding = self.convolutions[2]
-        return conv2d(maps, weight, bias, padding=padding).relu_()
+        return self.one(x.to(self.kind))
 
     def last(self, flat, half, shape):  # (positions, filters) twice, (n, height, width) -> (n, outputs)
         n, height, width = shape
@@ -137,6 +112,33 @@ class FloatLayers:
         return sums.view(n, height * width, -1).mean(dim=1).to(self.out) * scale + shift
 
 
+class FloatLayers(Layers):
+    """The layers in float64, float32 or bfloat16."""
+
+    def __init__(self, encoder, kind):
+        super().__init__(encoder, kind)
+        self.two, self.three = (FloatConvolution(block[0], kind) for block in (encoder.conv2, encoder.conv3))
+        self.norms = [
+            [part.to(kind)[:, None, None] for part in block.affine()]
+            for block in (encoder.conv1, encoder.conv2)
+        ]
+        first, second, bias = _last_products(encoder)
+        self.half = FloatLinear(first, kind, bias)  # what the second convolution adds to the last
+        self.second_half = FloatLinear(second, kind)
+
+    def normalised(self, maps):  # what was pooled of the first, which is overwritten
+        scale, shift = self.norms[0]
+        return torch.addcmul(shift, maps.mul_(self.sign).relu_(), scale, out=maps)
+
+    def second(self, x):
+        scale, shift = self.norms[1]
+        maps = self.two(x).relu_()
+        return torch.addcmul(shift, maps, scale, out=maps)
+
+    def third(self, maps):
+        return self.three(maps).relu_()
+
+
 def _last_products(encoder):
     """The last convolution, of 1x1, as two products and a bias; the third normalisation is in the second."""
     weight, bias = (part.detach() for part in (encoder.conv4[0].weight, encoder.conv4[0].bias))
@@ -145,7 +147,7 @@ def _last_products(encoder):
     return first.contiguous(), second * scale, bias + second @ shift
 
 
-class Int8Layers(FloatLayers):
+class Int8Layers(Layers):
     """The first layer in bfloat16 where that is fast, the others in integers whose ranges `fit` recorded.
 
     What is stored of normalised maps are sizes from 0 on, in steps: `_Sizes`. The filters write them, those
@@ -154,7 +156,6 @@ class Int8Layers(FloatLayers):
 
     def __init__(self, encoder, kind):
         check_available()
-        super().__init__(encoder, torch.bfloat16 if computes_bfloat16() else torch.float32)
         steps = ((encoder.ranges[:, 1] - encoder.ranges[:, 0]) / LARGEST).tolist()
         if not all(steps):
             raise ValueError(
@@ -162,7 +163,11 @@ class Int8Layers(FloatLayers):
                 "them. Fit it again, or use precision='float32'."
             )
         one, two = _Sizes(encoder.conv1), _Sizes(encoder.conv2)
-        self._write_sizes(one.scale / steps[0], encoder.conv2[0].padding[0])
+        kind = torch.bfloat16 if computes_bfloat16() else torch.float32
+        super().__init__(encoder, kind, one.scale / steps[0])
+        if encoder.conv2[0].padding[0]:  # constants where the second sees a border
+            self.one.weight, self.one.bias = with_constants(self.one.weight, self.one.bias, LARGEST)
+            self.sign = pad(self.sign, (0, 0, 0, 0, 0, CONSTANTS), value=1)
         self.second = _convolution(encoder.conv2[0], one, steps[:2], two)
         self.third = _convolution(encoder.conv3[0], two, steps[1:])
         first_half, second_half, bias = _last_products(encoder)
@@ -170,15 +175,6 @@ class Int8Layers(FloatLayers):
         self.half = Int8Linear(first_half, steps[1], bias, shift)
         mean = encoder.conv3[2].running_mean
         self.second_half = Int8Linear(second_half, steps[2], second_half @ mean, -mean)
-
-    def _write_sizes(self, scale, bordered):
-        """Let the first layer give steps, and constants where the second sees a border."""
-        (weight, bias, padding), *_ = self.convolutions
-        weight, bias = weight * scale.to(weight)[:, None, None, None], bias * scale.to(bias)
-        if bordered:
-            weight, bias = with_constants(weight, bias, LARGEST)
-            self.sign = pad(self.sign, (0, 0, 0, 0, 0, CONSTANTS), value=1)
-        self.convolutions = [(weight, bias, padding)]
 
     def normalised(self, maps):  # -> stored
         return to_bytes(maps.mul_(self.sign).float().add_(0.5).clamp_(0, LARGEST))
