@@ -65,6 +65,7 @@ def test_patches_are_computed_some_at_a_time(monkeypatch):
     clf = M3FusionClassifier(**{**SMALL, "dtype": "float64"}).fit(X, y)
     expected = as_trained(clf, X)
     monkeypatch.setattr(patches, "AT_ONCE", 7)
+    monkeypatch.setattr(patches, "POOLED_AT_ONCE", 3 * 4 * 25 * 25)  # three patches
     for some in (X, X.materialize()):
         assert np.abs(clf.predict_proba(some) - expected).max() < 1e-10
 
@@ -226,6 +227,32 @@ def test_values_far_from_zero_cost_integers_no_accuracy(side):
     errors = (rounded - exact).square().mean(dim=0).sqrt() / exact.std(dim=0)
     assert 0 < errors.median() < 0.09
     assert ((rounded - exact).mean(dim=0) / exact.std(dim=0)).abs().median() < 0.05
+
+
+@pytest.mark.parametrize("side", [4, 13, 25])
+@pytest.mark.parametrize("precision, most", [("float32", 1e-12), ("int8", 0.1)])
+def test_normalisations_may_turn_large_into_small(side, precision, most):
+    torch.manual_seed(0)
+    encoder = PatchEncoder(PatchSpec(3, side, side), 16, stem="auto").double().eval()
+    x = torch.randn(40, 3, side, side, dtype=torch.float64)
+    with torch.no_grad():
+        for block in (encoder.conv1, encoder.conv2, encoder.conv3, encoder.conv4):
+            block[2].weight.uniform_(-1, 1)
+        encoder.record_ranges(x)
+        exact, found = encoder(x), patches.PreparedPatchEncoder(encoder, precision)(x)
+    assert (found - exact).abs().max() < most * exact.std()
+
+
+@pytest.mark.parametrize("side", [3, 4])
+def test_first_layers_of_many_bands_can_go_with_integers(side, monkeypatch):
+    """Large enough for fewer products, beside the constants that the second layer needs at its border."""
+    monkeypatch.setattr(patches, "computes_bfloat16", lambda: False)
+    encoder = PatchEncoder(PatchSpec(256, side, side), 256, stem="auto").eval()
+    x = torch.randn(3, 256, side, side)
+    with torch.no_grad():
+        encoder.record_ranges(x)
+        exact, found = encoder(x), patches.PreparedPatchEncoder(encoder, "int8")(x)
+    assert (found - exact).abs().max() < 0.1 * exact.std()
 
 
 def test_training_that_goes_on_is_seen_by_predictions():

@@ -29,7 +29,7 @@ POOLED_AT_ONCE = 1 << 22  # values of the first map of single patches, so that t
 
 
 class PreparedPatchEncoder(nn.Module):
-    """A `PatchEncoder` for prediction, of patches or of a `PatchBlock`."""
+    """A `PatchEncoder` for prediction, without gradients, of patches or of a `PatchBlock`."""
 
     def __init__(self, encoder, precision):
         super().__init__()
@@ -38,8 +38,7 @@ class PreparedPatchEncoder(nn.Module):
         convolutions = [block[0] for block in (encoder.conv1, encoder.conv2)]
         self.shares = self.pooled and not any(any(part.padding) for part in convolutions)
         kind = torch.bfloat16 if precision == "bfloat16" else encoder.conv1[0].weight.dtype
-        layers = Int8Layers if precision == "int8" else FloatLayers
-        self.layers = layers(encoder, kind)
+        self.layers = Int8Layers(encoder) if precision == "int8" else FloatLayers(encoder, kind)
 
     def forward(self, x):  # (n, bands, 25, 25) or PatchBlock -> (n, 512)
         if not isinstance(x, PatchBlock):
@@ -59,9 +58,11 @@ class PreparedPatchEncoder(nn.Module):
         return flat, self.layers.half(flat), (n, height, width)
 
     def _pooled(self, x):  # of the first map, before its ReLU; some patches at a time
+        x = x.contiguous(memory_format=torch.channels_last)
+        if not self.pooled:
+            return self.layers.first(x)
         n = max(1, POOLED_AT_ONCE // (len(self.layers.one.weight) * x.shape[2] * x.shape[3]))
-        parts = (self.layers.first(part) for part in x.contiguous(memory_format=torch.channels_last).split(n))
-        return torch.cat([max_pool2d(part, 2) if self.pooled else part for part in parts])
+        return torch.cat([max_pool2d(self.layers.first(part), 2) for part in x.split(n)])
 
     def _shared(self, block):
         more = [0 if size % 2 else 2 for size in block.size]  # so that the last pixels of even sizes count
@@ -91,14 +92,13 @@ class Layers:
 
     ReLU and normalisation of the first are behind the pooling, of a quarter of the values: the largest comes
     out the same. A filter whose normalisation turns large into small has the opposite sign until then.
+    Each arithmetic has its own `normalised`, `second`, `half`, `third` and `second_half`.
     """
 
-    def __init__(self, encoder, kind, scale=1):
-        self.out, self.kind = encoder.conv1[0].weight.dtype, kind
-        sign = torch.where(encoder.conv1.affine()[0] < 0, -1, 1)
+    def __init__(self, encoder, kind, weight, bias, sign):
+        self.out, self.kind, self.norm = encoder.conv1[0].weight.dtype, kind, encoder.conv4.affine()
+        self.one = FloatConvolution(weight, bias, encoder.conv1[0].padding[0], kind)
         self.sign = sign.to(kind)[:, None, None]
-        self.one = FloatConvolution(encoder.conv1[0], kind, sign * scale)
-        self.norm = encoder.conv4.affine()
 
     def first(self, x):  # before its ReLU
         return self.one(x.to(self.kind))
@@ -116,8 +116,12 @@ class FloatLayers(Layers):
     """The layers in float64, float32 or bfloat16."""
 
     def __init__(self, encoder, kind):
-        super().__init__(encoder, kind)
-        self.two, self.three = (FloatConvolution(block[0], kind) for block in (encoder.conv2, encoder.conv3))
+        sign = _Sizes(encoder.conv1).sign
+        super().__init__(encoder, kind, *_scaled(encoder.conv1[0], sign), sign)
+        layers = encoder.conv2[0], encoder.conv3[0]
+        self.two, self.three = (
+            FloatConvolution(layer.weight, layer.bias, layer.padding[0], kind) for layer in layers
+        )
         self.norms = [
             [part.to(kind)[:, None, None] for part in block.affine()]
             for block in (encoder.conv1, encoder.conv2)
@@ -154,7 +158,7 @@ class Int8Layers(Layers):
     of the next layer know the rest.
     """
 
-    def __init__(self, encoder, kind):
+    def __init__(self, encoder):
         check_available()
         steps = ((encoder.ranges[:, 1] - encoder.ranges[:, 0]) / LARGEST).tolist()
         if not all(steps):
@@ -163,11 +167,13 @@ class Int8Layers(Layers):
                 "them. Fit it again, or use precision='float32'."
             )
         one, two = _Sizes(encoder.conv1), _Sizes(encoder.conv2)
-        kind = torch.bfloat16 if computes_bfloat16() else torch.float32
-        super().__init__(encoder, kind, one.scale / steps[0])
+        weight, bias = _scaled(encoder.conv1[0], one.sign * one.scale / steps[0])
+        sign = one.sign
         if encoder.conv2[0].padding[0]:  # constants where the second sees a border
-            self.one.weight, self.one.bias = with_constants(self.one.weight, self.one.bias, LARGEST)
-            self.sign = pad(self.sign, (0, 0, 0, 0, 0, CONSTANTS), value=1)
+            weight, bias = with_constants(weight, bias, LARGEST)
+            sign = pad(sign, (0, CONSTANTS), value=1)
+        kind = torch.bfloat16 if computes_bfloat16() else torch.float32
+        super().__init__(encoder, kind, weight, bias, sign)
         self.second = _convolution(encoder.conv2[0], one, steps[:2], two)
         self.third = _convolution(encoder.conv3[0], two, steps[1:])
         first_half, second_half, bias = _last_products(encoder)
@@ -189,11 +195,17 @@ class _Sizes:
         self.shift = shift * self.sign
 
 
+def _scaled(layer, scale):
+    """Weight and bias of a layer whose outputs are multiplied."""
+    return layer.weight.detach() * scale[:, None, None, None], layer.bias.detach() * scale
+
+
 def _convolution(layer, inputs, steps, outputs=None):
     """A convolution of sizes, whose maps are stored; scaled as outputs, with constants for the next."""
-    weight, bias = layer.weight.detach() * inputs.sign[:, None, None], layer.bias.detach()
+    scale = torch.ones_like(layer.bias) if outputs is None else outputs.scale
+    weight, bias = _scaled(layer, scale)
+    weight = weight * inputs.sign[:, None, None]
     if outputs is not None:
-        weight, bias = weight * outputs.scale[:, None, None, None], bias * outputs.scale
         weight, bias = with_constants(weight, bias, LARGEST * steps[1])
     padding = layer.padding[0]
     return Int8Convolution(*shifted(weight, bias, padding, steps[0], inputs.shift), padding, *steps)

@@ -10,9 +10,10 @@ from functools import lru_cache
 
 import torch
 
+EXACT = {"dtype": torch.float64, "device": "cpu"}  # of what is computed once
 POINTS = (0, 1, -1, 2, -2)  # and infinity: the largest coefficient
 TILE = 4  # outputs, or what is left at the end
-LEAST_CHANNELS, LEAST_MAPS, MOST_PIXELS = 256, 128, 81  # where it is faster, as measured
+LEAST_CHANNELS, MOST_OUTPUTS = 256, 64  # of filters, and pixels of a map: where it is faster, as measured
 
 
 def saves_time(weight, padding):
@@ -23,7 +24,7 @@ def saves_time(weight, padding):
 
 
 class WinogradConvolution:
-    """A convolution of 3x3 pixels, of many small maps.
+    """A convolution of 3x3 pixels, of small maps, without gradients.
 
     Parameters
     ----------
@@ -33,14 +34,18 @@ class WinogradConvolution:
     """
 
     def __init__(self, weight, bias, padding):
-        at = _powers(POINTS, 3)
-        values = torch.einsum("pi,qj,oaij->pqao", at, at, weight.double())
-        self.values = values.flatten(0, 1).to(weight.dtype)  # (36, inputs, outputs)
+        at, exact = _powers(POINTS, 3), weight.double()
+        values = [torch.einsum("i,qj,oaij->qao", row, at, exact).to(weight.dtype) for row in at]
+        self.values = torch.cat(values)  # (36, inputs, outputs)
         self.bias, self.padding = bias, padding
 
     def takes(self, maps):
-        """Whether it is faster than the plain convolution for these maps."""
-        return len(maps) >= LEAST_MAPS and maps.shape[2] * maps.shape[3] <= MOST_PIXELS
+        """Whether it is faster for maps of this size; however many, so that results don't depend on that."""
+        height, width = self._size(maps)
+        return height * width <= MOST_OUTPUTS
+
+    def _size(self, maps):
+        return [size + 2 * self.padding - 2 for size in maps.shape[2:]]
 
     def __call__(self, maps):  # (n, inputs, height, width), channels last -> (n, outputs, ...), as well
         into, back, points = _steps(*maps.shape[2:], self.padding)
@@ -49,9 +54,8 @@ class WinogradConvolution:
         products = values.new_empty(*values.shape[:2], self.values.shape[2])
         for place, point in enumerate(points):
             torch.mm(values[:, place], self.values[point], out=products[:, place])
-        height, width = (size + 2 * self.padding - 2 for size in maps.shape[2:])
         sums = torch.baddbmm(self.bias, back, products)
-        return sums.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+        return sums.unflatten(1, self._size(maps)).permute(0, 3, 1, 2)
 
 
 @lru_cache(maxsize=16)
@@ -69,17 +73,17 @@ def _along(size, padding):
     n_outputs, into, back, points = size + 2 * padding - 2, [], [], []
     for start in range(0, n_outputs, TILE):
         n = min(TILE, n_outputs - start)
-        inputs = torch.zeros(n + 2, size + 2 * padding, dtype=torch.float64)
-        outputs = torch.zeros(n_outputs, n + 2, dtype=torch.float64)
+        inputs = torch.zeros(n + 2, size + 2 * padding, **EXACT)
+        outputs = torch.zeros(n_outputs, n + 2, **EXACT)
         inputs[:, start : start + n + 2] = torch.linalg.inv(_powers(POINTS[: n + 1], n + 2)).T
         outputs[start : start + n] = _powers(POINTS[: n + 1], n).T
         into.append(inputs[:, padding : padding + size])
         back.append(outputs)
         points += [*range(n + 1), len(POINTS)]
-    return torch.cat(into), torch.cat(back, dim=1), torch.tensor(points)
+    return torch.cat(into), torch.cat(back, dim=1), torch.tensor(points, device="cpu")
 
 
 def _powers(points, n):
     """The powers 0 to n - 1 of points, and of infinity, where the last counts alone."""
-    powers = torch.tensor(points, dtype=torch.float64)[:, None] ** torch.arange(n)
-    return torch.cat([powers, torch.eye(n, dtype=torch.float64)[-1:]])
+    powers = torch.tensor(points, **EXACT)[:, None] ** torch.arange(n, **EXACT)
+    return torch.cat([powers, torch.eye(n, **EXACT)[-1:]])
