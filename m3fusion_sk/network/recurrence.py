@@ -38,28 +38,28 @@ class Recurrence(nn.Module):
         device = inputs.device.type
         kind = inputs.dtype if torch.is_autocast_enabled(device) else self.bias.dtype  # of the products
         with torch.autocast(device, enabled=False):
-            inputs, weights = inputs.to(self.bias.dtype), (self.gate_weight, self.candidate_weight)
+            weights = self.gate_weight, self.candidate_weight
             if torch.is_grad_enabled():
                 states = _Steps.apply(inputs, *weights, kind)
             else:
-                states = run_steps(inputs, *(weight.to(kind) for weight in weights))[0]
+                states = run_steps(inputs, *(weight.to(kind) for weight in weights), self.bias.dtype)[0]
         return states.transpose(0, 1)
 
 
-def run_steps(inputs, gate_weight, candidate_weight, keep=False):
+def run_steps(inputs, gate_weight, candidate_weight, kind, keep=False):
     """All dates in turn: (dates, n, 3 units) -> states (dates, n, units); gates and candidates if kept.
 
-    Products are in the arithmetic of the weights, all else in that of the inputs.
+    Products are in the arithmetic of the weights, all else in `kind`.
     """
     n_dates, n, _ = inputs.shape
     units = candidate_weight.shape[0]
     gate_kernel, candidate_kernel = gate_weight.T, candidate_weight.T
-    states = inputs.new_empty(n_dates, n, units)
-    gates = inputs.new_empty(n_dates if keep else 1, n, 2 * units)
-    candidates = inputs.new_empty(n_dates if keep else 1, n, units)
-    h = inputs.new_zeros(n, units)
+    states = inputs.new_empty(n_dates, n, units, dtype=kind)
+    gates = states.new_empty(n_dates if keep else 1, n, 2 * units)
+    candidates = states.new_empty(n_dates if keep else 1, n, units)
+    h = states.new_zeros(n, units)
     for date in range(n_dates):
-        a, gate, candidate = inputs[date], gates[date * keep], candidates[date * keep]
+        a, gate, candidate = inputs[date].to(kind), gates[date * keep], candidates[date * keep]
         add_product(a[:, : 2 * units], h, gate_kernel, out=gate).sigmoid_()
         z, r = gate[:, :units], gate[:, units:]
         tanh_(add_product(a[:, 2 * units :], r * h, candidate_kernel, out=candidate))
@@ -84,39 +84,39 @@ class _Steps(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, inputs, gate_weight, candidate_weight, kind):
-        gate_weight, candidate_weight = gate_weight.to(kind), candidate_weight.to(kind)
-        states, gates, candidates = run_steps(inputs, gate_weight, candidate_weight, keep=True)
-        ctx.save_for_backward(gate_weight, candidate_weight, states, gates, candidates)
+        weights, exact = (gate_weight.to(kind), candidate_weight.to(kind)), gate_weight.dtype
+        states, gates, candidates = run_steps(inputs, *weights, exact, keep=True)
+        ctx.save_for_backward(*weights, states, gates, candidates)
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         gate_weight, candidate_weight, states, gates, candidates = ctx.saved_tensors
-        previous = torch.cat([torch.zeros_like(states[:1]), states[:-1]])
-        d_inputs = _backward_steps(grad, gate_weight, candidate_weight, previous, gates, candidates)
-        units = states.shape[2]
-        kind = gate_weight.dtype
-        flat = d_inputs.flatten(0, 1).to(kind)  # (dates n, 3 units)
-        reset = gates[..., units:] * previous
-        d_gate_weight = flat[:, : 2 * units].T @ previous.flatten(0, 1).to(kind)
-        d_candidate_weight = flat[:, 2 * units :].T @ reset.flatten(0, 1).to(kind)
+        units, kind = states.shape[2], gate_weight.dtype
+        d_inputs = _backward_steps(grad, gate_weight, candidate_weight, states, gates, candidates).to(kind)
+        later = d_inputs[1:].flatten(0, 1)  # the first date has no state before it
+        previous, reset = states[:-1], gates[1:, :, units:] * states[:-1]
+        d_gate_weight = later[:, : 2 * units].T @ previous.flatten(0, 1).to(kind)
+        d_candidate_weight = later[:, 2 * units :].T @ reset.flatten(0, 1).to(kind)
         return d_inputs, d_gate_weight.to(grad.dtype), d_candidate_weight.to(grad.dtype), None
 
 
-def _backward_steps(grad, gate_weight, candidate_weight, previous, gates, candidates):
+def _backward_steps(grad, gate_weight, candidate_weight, states, gates, candidates):
     """Gradient of the inputs of all dates, from the last to the first."""
-    units = previous.shape[2]
-    d_inputs = torch.empty_like(torch.cat([gates, candidates], dim=2))
-    d_h = torch.zeros_like(previous[0])
+    units, of_sigmoid = states.shape[2], torch.ops.aten.sigmoid_backward.grad_input
+    d_inputs = states.new_empty(*states.shape[:2], 3 * units)
+    d_h = torch.zeros_like(states[0])
     for date in range(len(grad) - 1, -1, -1):
-        h, z, r = previous[date], gates[date, :, :units], gates[date, :, units:]
-        candidate, d_a = candidates[date], d_inputs[date]
+        h = states[date - 1] if date else torch.zeros_like(d_h)
+        z, r, candidate = gates[date, :, :units], gates[date, :, units:], candidates[date]
+        d_z, d_r, d_candidate = d_inputs[date].split(units, dim=1)
         d_h = d_h + grad[date]
-        d_candidate = d_h * (1 - z) * (1 - candidate * candidate)
+        opened = torch.addcmul(d_h, d_h, z, value=-1)  # d_h (1 - z)
+        torch.ops.aten.tanh_backward.grad_input(opened, candidate, grad_input=d_candidate)
         d_reset = (d_candidate.to(candidate_weight.dtype) @ candidate_weight).to(grad.dtype)
-        d_a[:, :units] = d_h * (h - candidate) * z * (1 - z)
-        d_a[:, units : 2 * units] = d_reset * h * r * (1 - r)
-        d_a[:, 2 * units :] = d_candidate
-        d_h = add_product(d_h * z + d_reset * r, d_a[:, : 2 * units], gate_weight)
+        of_sigmoid((h - candidate).mul_(d_h), z, grad_input=d_z)
+        of_sigmoid(d_reset * h, r, grad_input=d_r)
+        carried = torch.addcmul(d_h * z, d_reset, r)
+        d_h = add_product(carried, d_inputs[date, :, : 2 * units], gate_weight)
     return d_inputs
