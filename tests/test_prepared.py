@@ -1,6 +1,9 @@
 """Networks made ready for prediction: the same results by less work, or nearly the same in fewer digits."""
 
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -330,6 +333,31 @@ def test_products_of_floats_are_the_same_whether_packed_or_not(kind, n, size):
         assert without.add_to(place, x, relu) is place
         np.testing.assert_allclose(place.double(), sums, **near)
     np.testing.assert_allclose(linear.add_to(other, x).double(), expected + bias.double().numpy(), **near)
+
+
+PRODUCTS = """
+import torch
+from m3fusion_sk.network.prepared.products import FloatLinear
+
+linear = FloatLinear(torch.randn(2048, 1024), torch.float32)
+print("packed", linear.packed)
+for n_threads in (1, 2):
+    torch.set_num_threads(n_threads)
+    for n in (1024, 128):
+        for _ in range(3):
+            linear.add_to(torch.zeros(n, 2048), torch.zeros(n, 1024))
+            linear(torch.zeros(n, 1024))
+"""
+
+
+def test_weights_are_laid_out_once_for_so_many_rows_and_threads():
+    command = [sys.executable, "-c", PRODUCTS]
+    told = {**os.environ, "ONEDNN_VERBOSE": "1"}
+    lines = subprocess.run(command, check=True, capture_output=True, text=True, env=told).stdout.splitlines()
+    if "packed False" in lines:
+        pytest.skip("this processor multiplies without packing")
+    assert sum(",convolution," in line for line in lines) == 24
+    assert sum(",reorder," in line for line in lines) == 4
 
 
 def test_bytes_are_values_without_their_fractions():

@@ -1,29 +1,34 @@
 """Products of floats: by oneDNN, with weights laid out once and sums in place, where that is faster."""
 
+from functools import lru_cache, partial
+
 import torch
 
 from ..processor import computes_bfloat16
 
 LEAST = 256  # inputs and outputs: smaller products are faster as they are
+LAYOUTS = 2  # that are kept: of a full batch and of the last
 PLACE = [0, 0], [1, 1], [1, 1], 1  # of a convolution of 1x1: no border, steps of one
 
 
 class FloatLinear:
     """``x @ weight.T + bias``, or its sum with another array.
 
-    Large ones are convolutions of 1x1: the only products of floats that torch lets oneDNN sum in place.
+    Large ones are convolutions of 1x1: the only products of floats that torch lets oneDNN sum in place. How it
+    wants their weight laid out depends on the number of rows; another layout it would change at each product.
     """
 
     def __init__(self, weight, kind, bias=None):
         weight = weight.detach().to(kind)
         self.packed = _packs(weight)
-        self.weight = _packed(weight) if self.packed else weight.T.contiguous()
+        self.weight = weight if self.packed else weight.T.contiguous()
+        self.laid_out = lru_cache(LAYOUTS)(partial(_laid_out, weight))  # for so many rows and threads
         self.bias = None if bias is None else bias.detach().to(kind)
 
     def __call__(self, x):  # (n, inputs) -> (n, outputs)
         if not self.packed:
             return x @ self.weight if self.bias is None else torch.addmm(self.bias, x, self.weight)
-        given = _as_maps(x), self.weight, self.bias, *PLACE
+        given = self._given(x)
         maps = torch.ops.mkldnn._convolution_pointwise(*given, "none", [], "")
         return maps.permute(0, 2, 3, 1).reshape(len(x), -1)
 
@@ -32,9 +37,12 @@ class FloatLinear:
             sums.addmm_(x, self.weight)
             sums = sums if self.bias is None else sums.add_(self.bias)
             return sums.relu_() if relu else sums
-        given = _as_maps(sums), _as_maps(x), self.weight, self.bias, *PLACE
-        torch.ops.mkldnn._convolution_pointwise_.binary(*given, "add", 1.0, "relu" if relu else None, [], "")
+        given = self._given(x)
+        torch.ops.mkldnn._convolution_pointwise_.binary(_as_maps(sums), *given, "add", 1.0, "relu" if relu else None, [], "")
         return sums
+
+    def _given(self, x):
+        return _as_maps(x), self.laid_out(len(x), torch.get_num_threads()), self.bias, *PLACE
 
 
 def _packs(weight):
@@ -46,8 +54,8 @@ def _packs(weight):
     return weight.dtype == torch.float32 or (weight.dtype == torch.bfloat16 and computes_bfloat16())
 
 
-def _packed(weight):
-    shape = [1, weight.shape[1], 1024, 1]  # of a common input, others fit too
+def _laid_out(weight, n_rows, n_threads):  # which oneDNN looks up by itself
+    shape = [1, weight.shape[1], n_rows, 1]
     return torch.ops.mkldnn._reorder_convolution_weight(weight[:, :, None, None], *PLACE, shape)
 
 
