@@ -73,14 +73,6 @@ def test_patches_are_computed_some_at_a_time(monkeypatch):
         assert np.abs(clf.predict_proba(some) - expected).max() < 1e-10
 
 
-@pytest.mark.parametrize("kind, expected", [("gru", (1_024, 547, 256)), ("attention", (256, 256, 256))])
-def test_a_recurrence_asks_for_large_batches_of_small_samples(kind, expected):
-    X, y = samples()
-    network = M3FusionClassifier(**{**SMALL, "series_encoder": kind}).fit(X, y).net_.for_prediction("float32")
-    larger = [X.replace(patch=np.broadcast_to(np.float32(1), (63, 3, side, side))) for side in (25, 101, 999)]
-    assert tuple(inference._batch_size(network, some) for some in larger) == expected
-
-
 def test_patches_are_shared_by_networks_that_can_do_without_them_where_all_are_there(monkeypatch):
     X, y = samples()
     clf = M3FusionClassifier(**{**SMALL, "dtype": "float64", "missing_sources": "drop"}).fit(X, y)
@@ -285,8 +277,6 @@ def test_a_block_holds_the_patches_of_its_view():
     block = block_of(view)
     assert (block.patches().numpy() == view[:]).all()
     assert block.image.dtype == torch.uint16  # integers until the batch
-    some = block.take(np.array([20, 3, 4]))
-    assert (some.patches().numpy() == view[[20, 3, 4]]).all() and some.image.shape[1:] < block.image.shape[1:]
     assert block_of(view.take(np.array([0, 29]))) is None  # two patches share too little
 
 

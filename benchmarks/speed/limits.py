@@ -1,19 +1,25 @@
 """How near the network comes to what bare products of its shapes reach in the same process."""
 
 import time
+from collections import Counter
+from functools import partial
+from threading import get_ident
 
 import numpy as np
 import torch
 from torch.nn.functional import conv2d
 
 from m3fusion_sk import M3FusionClassifier, MultiSource, paper_settings
+from m3fusion_sk.network.inference import BATCH_SIZE
 from m3fusion_sk.network.prepared.int8 import Int8Convolution, Int8Linear, quantized
-from m3fusion_sk.network.prepared.patches import AT_ONCE
+from m3fusion_sk.network.threads import in_threads
 from m3fusion_sk.patchview import PatchView
 
 from .turns import PRECISIONS, in_turns, median
 
 SIDE, STEP, UNITS, FILTERS, N_DATES, N_BANDS = 32, 5, 1024, 256, 34, 16
+REPEATS = 8  # of a bare product, so that the first in turn does not count for much
+WAYS = {"shared": lambda *given: list(map(*given)), "apart": lambda *given: list(in_threads(*given))}
 KINDS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -25,19 +31,11 @@ def rows(rounds, small):
     work, table = multiply_adds(units, filters), []
     for precision in PRECISIONS:
         classifier.set_params(precision=precision)
-        seconds = in_turns(
-            {
-                "network": lambda: classifier.predict_proba(X),
-                "product": _product(precision, units),
-                "convolution": _convolution(precision, filters),
-            },
-            rounds,
-        )
-        best = {name: median(seconds[name]) for name in ("product", "convolution")}
-        speeds = {
-            "product": len(X) * units * 2 * units / best["product"],
-            "convolution": AT_ONCE * 49 * 9 * (2 * filters) ** 2 / best["convolution"],
-        }
+        bare = {"product": _product(precision, units), "convolution": _convolution(precision, filters)}
+        seconds = in_turns({"network": lambda: classifier.predict_proba(X), **_ways(bare)}, rounds)
+        best = {name: min(median(seconds[name, way]) for way in WAYS) for name in bare}
+        counts = {"product": units * 2 * units, "convolution": 49 * 9 * (2 * filters) ** 2}
+        speeds = {name: REPEATS * len(x) * counts[name] / best[name] for name, (_, x) in bare.items()}
         least = len(X) * (work["products"] / speeds["product"] + work["convolutions"] / speeds["convolution"])
         taken = median(seconds["network"])
         parts = _parts(classifier, X)
@@ -65,6 +63,20 @@ def multiply_adds(units, filters):
     return {"products": recurrence, "convolutions": shared + single}
 
 
+def _ways(bare):
+    """Products and convolutions by threads that share each, and by threads with parts of their own."""
+    ways = {}
+    for name, (compute, x) in bare.items():
+        parts = {"shared": [x] * REPEATS, "apart": [*x.chunk(4)] * REPEATS}
+        ways |= {(name, way): partial(WAYS[way], partial(_forgotten, compute), parts[way]) for way in parts}
+    return ways
+
+
+def _forgotten(compute, x):
+    """Compute, and give the memory back at once."""
+    compute(x)
+
+
 def _neighbours():
     rng = np.random.default_rng(0)
     side = 25 + STEP * (SIDE - 1)
@@ -77,42 +89,45 @@ def _neighbours():
 def _product(precision, units):
     n, weight = SIDE * SIDE, torch.randn(2 * units, units) / units**0.5
     if precision == "int8":
-        product, q = Int8Linear(weight, 1 / 255), torch.randint(0, 255, (n, units), dtype=torch.uint8)
-        return lambda: product(q)
-    weight, x = weight.to(KINDS[precision]), torch.randn(n, units, dtype=KINDS[precision])
-    return lambda: x @ weight.T
+        return Int8Linear(weight, 1 / 255), torch.randint(0, 255, (n, units), dtype=torch.uint8)
+    weight = weight.to(KINDS[precision]).T
+    return lambda x: x @ weight, torch.randn(n, units, dtype=weight.dtype)
 
 
 def _convolution(precision, filters):
-    n, twice = AT_ONCE, 2 * filters
-    weight = torch.randn(twice, twice, 3, 3).contiguous(memory_format=torch.channels_last)
+    shape, last = (BATCH_SIZE, 2 * filters, 7, 7), {"memory_format": torch.channels_last}
+    weight = torch.randn(2 * filters, 2 * filters, 3, 3).contiguous(**last)
     if precision == "int8":
-        q = torch.randint(0, 255, (n, twice, 7, 7), dtype=torch.uint8)
-        q = q.contiguous(memory_format=torch.channels_last)
-        convolution = Int8Convolution(*quantized(weight), torch.zeros(twice), 1, 0.01, out_scale=1.0)
-        return lambda: convolution(q)
-    x = torch.randn(n, twice, 7, 7).contiguous(memory_format=torch.channels_last).to(KINDS[precision])
+        convolution = Int8Convolution(*quantized(weight), torch.zeros(len(weight)), 1, 0.01, out_scale=1.0)
+        return convolution, torch.randint(0, 255, shape, dtype=torch.uint8).contiguous(**last)
     weight = weight.to(KINDS[precision])
-    return lambda: conv2d(x, weight, padding=1)
+    return lambda x: conv2d(x, weight, padding=1), torch.randn(shape, dtype=weight.dtype).contiguous(**last)
 
 
 def _parts(classifier, X):
-    """Seconds of each encoder, and of what is left."""
-    seconds, hooks = {}, []
+    """Seconds of each encoder, on average over the threads, and of what is left."""
+    begun, seconds, hooks = {}, Counter(), []
+
+    def begin(name):
+        begun[name, get_ident()] = _now()
+
+    def end(name):
+        seconds[name] += _now() - begun[name, get_ident()]
+
     network = classifier.net_.for_prediction(classifier.precision)
     for name, encoder in zip(network.sources, network.encoders, strict=True):
         hooks += [
-            encoder.register_forward_pre_hook(lambda *_, name=name: seconds.update({name: -_now()})),
-            encoder.register_forward_hook(
-                lambda *_, name=name: seconds.update({name: seconds[name] + _now()})
-            ),
+            encoder.register_forward_pre_hook(lambda *_, name=name: begin(name)),
+            encoder.register_forward_hook(lambda *_, name=name: end(name)),
         ]
     start = _now()
-    classifier.predict_proba(X)  # a single batch
+    classifier.predict_proba(X)
     whole = _now() - start
     for hook in hooks:
         hook.remove()
-    return {**seconds, "rest": whole - sum(seconds.values())}
+    n_threads = len({thread for _, thread in begun})
+    parts = {name: seconds[name] / n_threads for name in network.sources}
+    return {**parts, "rest": whole - sum(parts.values())}
 
 
 def _now():

@@ -36,11 +36,6 @@ class PatchBlock:
         """The patches of another image, which `function` makes of (1, n_bands, height, width)."""
         return PatchBlock(function(self.image[None])[0], self.rows, self.cols, self.size)
 
-    def take(self, rows):
-        """The block of some of the patches."""
-        rows = torch.as_tensor(rows, device=self.rows.device)
-        return PatchBlock(*_needed(self.image, self.rows[rows], self.cols[rows], self.size), self.size)
-
     def patches(self):  # -> (n_samples, n_bands, height, width)
         windows = self.image.unfold(1, self.size[0], 1).unfold(2, self.size[1], 1)
         return windows[:, self.rows, self.cols].transpose(0, 1)
@@ -48,24 +43,19 @@ class PatchBlock:
 
 def block_of(view):
     """The part of a `PatchView`'s image that its patches need, or None where that saves no work."""
-    image, rows, cols = _needed(view.image, view.rows, view.cols, view.size)
+    top, left = view.rows.min(), view.cols.min()
+    bottom, right = view.rows.max() + view.size[0], view.cols.max() + view.size[1]
+    image = view.image[:, top:bottom, left:right]
     if math.prod(image.shape[1:]) > _WORTH * len(view) * math.prod(view.size):
         return None
-    return PatchBlock(as_tensor(image), torch.from_numpy(rows), torch.from_numpy(cols), view.size)
+    rows, cols = torch.from_numpy(view.rows - top), torch.from_numpy(view.cols - left)
+    return PatchBlock(as_tensor(image), rows, cols, view.size)
 
 
-def _needed(image, rows, cols, size):
-    """The part of an image that patches lie in, and where: arrays or tensors."""
-    top, left = int(rows.min()), int(cols.min())
-    bottom, right = int(rows.max()) + size[0], int(cols.max()) + size[1]
-    return image[:, top:bottom, left:right], rows - top, cols - left
-
-
-def batches_of_neighbours(patches, batch_size):
-    """Rows of a `PatchView` or a `PatchBlock` in batches whose patches lie close together."""
-    rows, cols = (torch.as_tensor(part).cpu().numpy() for part in (patches.rows, patches.cols))
-    tiles = [_tile(positions, math.isqrt(batch_size)) for positions in (rows, cols)]
-    order = np.lexsort((cols, rows, tiles[1], tiles[0]))
+def batches_of_neighbours(view, batch_size):
+    """Rows of a `PatchView` in batches whose patches lie close together."""
+    tiles = [_tile(positions, math.isqrt(batch_size)) for positions in (view.rows, view.cols)]
+    order = np.lexsort((view.cols, view.rows, tiles[1], tiles[0]))
     tile = tiles[0][order] * (tiles[1].max(initial=0) + 1) + tiles[1][order]
     starts = np.flatnonzero(np.diff(tile)) + 1
     for part in np.split(order, starts):

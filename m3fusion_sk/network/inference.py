@@ -5,13 +5,13 @@ import torch
 
 from .batches import gather_tensor
 from .blocks import batches_of_neighbours, block_of, view_of
+from .threads import in_threads
 
-BATCH_SIZE = 256
-LARGEST_BATCH = 2**26  # bytes, of what is more than that
+BATCH_SIZE = 256  # of each thread; larger ones are hardly faster, and leave cores without work at the end
 
 
-def run(network, X, compute, batch_size=None):
-    """Apply `compute` to the samples, batch by batch.
+def run(network, X, compute, batch_size=BATCH_SIZE):
+    """Apply `compute` to the samples, batch by batch; on a processor, as many at a time as torch has threads.
 
     Parameters
     ----------
@@ -20,8 +20,7 @@ def run(network, X, compute, batch_size=None):
     X : MultiSource
     compute : callable
         ``compute(network, inputs)`` gives a tensor of shape (n, ...), or a dict of them.
-    batch_size : int, optional
-        Chosen by the network if not given.
+    batch_size : int, default=256
 
     Returns
     -------
@@ -29,20 +28,17 @@ def run(network, X, compute, batch_size=None):
     """
     device = next(network.parameters()).device
     results, views = None, _shared_views(network, X)
-    with torch.inference_mode():
-        for rows in _batches(views, len(X), batch_size or _batch_size(network, X)):
-            inputs = _inputs(X, rows, views)
-            part = compute(network, {name: x.to(device) for name, x in inputs.items()})
-            results = _room(part, len(X)) if results is None else results
-            _put(part, results, rows)
+    batches = list(_batches(views, len(X), batch_size))
+
+    @torch.inference_mode()
+    def part_of(rows):
+        inputs = _inputs(X, rows, views)
+        return rows, compute(network, {name: x.to(device) for name, x in inputs.items()})
+
+    for rows, part in in_threads(part_of, batches) if device.type == "cpu" else map(part_of, batches):
+        results = _room(part, len(X)) if results is None else results
+        _put(part, results, rows)
     return results
-
-
-def _batch_size(network, X):
-    """As many samples at a time as an encoder asks for, if they are small."""
-    wanted = max(getattr(encoder, "batch_size", BATCH_SIZE) for encoder in network.encoders)
-    size = 4 * sum(spec.size for spec in X.specs.values())
-    return max(BATCH_SIZE, min(wanted, LARGEST_BATCH // size))
 
 
 def _shared_views(network, X):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import max_pool2d, pad
 
-from ..blocks import PatchBlock, batches_of_neighbours
+from ..blocks import PatchBlock
 from ..processor import computes_bfloat16
 from .convolutions import FloatConvolution
 from .int8 import (
@@ -24,7 +24,7 @@ from .int8 import (
 )
 from .products import FloatLinear
 
-AT_ONCE = 256  # patches, so that their maps stay small
+AT_ONCE = 256  # single patches, those of all dates too, so that their maps stay small
 POOLED_AT_ONCE = 1 << 22  # values of the first map of single patches, so that they stay in the processor
 
 
@@ -43,13 +43,7 @@ class PreparedPatchEncoder(nn.Module):
     def forward(self, x):  # (n, bands, 25, 25) or PatchBlock -> (n, 512)
         if not isinstance(x, PatchBlock):
             return torch.cat([self.layers.last(*self._single(part)) for part in x.split(AT_ONCE)])
-        if not self.shares:
-            return self(x.patches())
-        if len(x) <= AT_ONCE:
-            return self.layers.last(*self._shared(x))
-        rows = [torch.from_numpy(some) for some in batches_of_neighbours(x, AT_ONCE)]
-        features = torch.cat([self.layers.last(*self._shared(x.take(some))) for some in rows])
-        return torch.empty_like(features).index_copy_(0, torch.cat(rows).to(features.device), features)
+        return self.layers.last(*self._shared(x)) if self.shares else self(x.patches())
 
     def _single(self, x):  # (n, bands, height, width) -> maps of the second convolution, and what they add
         maps = self.layers.second(self.layers.normalised(self._pooled(x)))

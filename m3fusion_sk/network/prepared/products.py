@@ -14,8 +14,8 @@ PLACE = [0, 0], [1, 1], [1, 1], 1  # of a convolution of 1x1: no border, steps o
 class FloatLinear:
     """``x @ weight.T + bias``, or its sum with another array.
 
-    Large ones are convolutions of 1x1: the only products of floats that torch lets oneDNN sum in place. How it
-    wants their weight laid out depends on the number of rows; another layout it would change at each product.
+    Large ones are convolutions of 1x1: the only products of floats that torch lets oneDNN sum in place. How
+    it wants their weight laid out depends on the number of rows; another layout it changes at each product.
     """
 
     def __init__(self, weight, kind, bias=None):
@@ -37,8 +37,8 @@ class FloatLinear:
             sums.addmm_(x, self.weight)
             sums = sums if self.bias is None else sums.add_(self.bias)
             return sums.relu_() if relu else sums
-        given = self._given(x)
-        torch.ops.mkldnn._convolution_pointwise_.binary(_as_maps(sums), *given, "add", 1.0, "relu" if relu else None, [], "")
+        given, then = (_as_maps(sums), *self._given(x)), "relu" if relu else None
+        torch.ops.mkldnn._convolution_pointwise_.binary(*given, "add", 1.0, then, [], "")
         return sums
 
     def _given(self, x):

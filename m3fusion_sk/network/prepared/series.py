@@ -9,12 +9,7 @@ from .products import FloatLinear
 
 
 class PreparedSeriesEncoder(nn.Module):
-    """A `SeriesEncoder` with a recurrence, for prediction.
-
-    Its weights pass through the processor once for each date and batch: the more samples, the better.
-    """
-
-    batch_size = 1_024
+    """A `SeriesEncoder` with a recurrence, for prediction."""
 
     def __init__(self, encoder, precision):
         super().__init__()
