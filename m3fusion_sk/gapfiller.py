@@ -188,8 +188,8 @@ def _band_means(X, name):
 
 def _valid_sums(values):
     """Sum and number of the valid values of each column, of rows of samples: few, and as fast as wide."""
-    if values.dtype not in (np.float32, np.float64) or not values.flags.writeable:  # not for torch as it is
-        values = values.astype(np.float64)
+    kind = values.dtype if values.dtype in (np.float32, np.float64) else np.float64
+    values = np.require(values, kind, ["C", "W"])  # as torch takes it
     sums = torch.nansum(torch.from_numpy(values), dim=0, dtype=torch.float64).numpy()
     return sums, len(values) - np.isnan(values).view(np.uint8).sum(axis=0, dtype=np.uint32)
 

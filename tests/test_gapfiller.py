@@ -98,6 +98,31 @@ def test_small_batches_fill_as_one_does(monkeypatch):
     np.testing.assert_allclose(GapFiller().fit_transform({"ts": ts})["ts"], whole)
 
 
+@pytest.mark.parametrize("shape", [(9, 6, 2), (5, 4, 2, 3, 3)])
+@pytest.mark.parametrize("kind", ["float16", "float32", ">f8", "longdouble"])
+def test_values_may_lie_in_memory_in_any_way(shape, kind):
+    rng = np.random.default_rng(0)
+    ts = np.where(rng.random(shape) < 0.4, np.nan, rng.random(shape)).astype(kind)
+    expected = GapFiller().fit({"ts": ts})
+    record = np.zeros(len(ts), [("odd", "u1"), ("ts", kind, shape[1:])])
+    record["ts"] = ts
+    fixed = ts.copy()
+    fixed.flags.writeable = False
+    backwards = (slice(None, None, -1),) * len(shape)
+    for values in (
+        np.asfortranarray(ts),
+        ts[::-1].copy()[::-1],
+        ts[backwards].copy()[backwards],
+        fixed,
+        record["ts"],
+    ):
+        found = GapFiller().fit({"ts": values})
+        np.testing.assert_allclose(found.means_["ts"], expected.means_["ts"], rtol=1e-6)
+        np.testing.assert_array_equal(
+            found.transform({"ts": values})["ts"], expected.transform({"ts": ts})["ts"]
+        )
+
+
 def test_series_of_patches_are_filled_pixel_by_pixel():
     rng = np.random.default_rng(0)
     images = rng.normal(size=(6, 4, 2, 3, 3))

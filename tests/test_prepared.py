@@ -325,29 +325,36 @@ def test_products_of_floats_are_the_same_whether_packed_or_not(kind, n, size):
     np.testing.assert_allclose(linear.add_to(other, x).double(), expected + bias.double().numpy(), **near)
 
 
-PRODUCTS = """
+LAID_OUT = """
 import torch
+from m3fusion_sk.network.prepared.int8 import Int8Convolution, quantized
 from m3fusion_sk.network.prepared.products import FloatLinear
 
 linear = FloatLinear(torch.randn(2048, 1024), torch.float32)
+filters = quantized(torch.randn(528, 256, 3, 3))
+convolution = Int8Convolution(*filters, torch.zeros(528), 0, 0.1, out_scale=1.0)
 print("packed", linear.packed)
 for n_threads in (1, 2):
     torch.set_num_threads(n_threads)
-    for n in (1024, 128):
+    for n, side in ((1024, 46), (128, 7)):
+        maps = torch.zeros(4, 256, side, side, dtype=torch.uint8)
+        maps = maps.contiguous(memory_format=torch.channels_last)
         for _ in range(3):
             linear.add_to(torch.zeros(n, 2048), torch.zeros(n, 1024))
             linear(torch.zeros(n, 1024))
+            convolution(maps)
 """
 
 
-def test_weights_are_laid_out_once_for_so_many_rows_and_threads():
-    command = [sys.executable, "-c", PRODUCTS]
+def test_weights_are_laid_out_once_for_so_many_rows_or_such_maps_and_threads():
+    command = [sys.executable, "-c", LAID_OUT]
     told = {**os.environ, "ONEDNN_VERBOSE": "1"}
     lines = subprocess.run(command, check=True, capture_output=True, text=True, env=told).stdout.splitlines()
     if "packed False" in lines:
         pytest.skip("this processor multiplies without packing")
-    assert sum(",convolution," in line for line in lines) == 24
-    assert sum(",reorder," in line for line in lines) == 4
+    assert sum(",convolution," in line for line in lines) == 36
+    laid_out = [line for line in lines if ",reorder," in line and ("2048x1024" in line or "528x256" in line)]
+    assert len(laid_out) == 8
 
 
 def test_bytes_are_values_without_their_fractions():

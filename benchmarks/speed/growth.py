@@ -57,7 +57,7 @@ def _shapes(rounds, small):
 
 def _cores(rounds, small):
     """What two cores make of the speed of one, half of it, in prediction at the paper's sizes."""
-    X, y = samples(32 if small else 256)
+    X, y = samples(32 if small else 1024)
     sizes = {"max_epochs": 1} | ({"hidden_size": 8, "n_filters": 4} if small else {})
     network = M3FusionClassifier(**{**paper_settings(), **sizes}, random_state=0).fit(X[:32], y[:32])
     before = torch.get_num_threads()

@@ -1,7 +1,7 @@
 """How near the network comes to what bare products of its shapes reach in the same process."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from functools import partial
 from threading import get_ident
 
@@ -19,7 +19,10 @@ from .turns import PRECISIONS, in_turns, median
 
 SIDE, STEP, UNITS, FILTERS, N_DATES, N_BANDS = 32, 5, 1024, 256, 34, 16
 REPEATS = 8  # of a bare product, so that the first in turn does not count for much
-WAYS = {"shared": lambda *given: list(map(*given)), "apart": lambda *given: list(in_threads(*given))}
+WAYS = {
+    "shared": lambda *given: list(map(*given)),
+    "apart": lambda compute, parts: list(in_threads(compute, parts, len(parts))),
+}
 KINDS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -67,7 +70,7 @@ def _ways(bare):
     """Products and convolutions by threads that share each, and by threads with parts of their own."""
     ways = {}
     for name, (compute, x) in bare.items():
-        parts = {"shared": [x] * REPEATS, "apart": [*x.chunk(4)] * REPEATS}
+        parts = {"shared": [x] * REPEATS, "apart": [*x.split(BATCH_SIZE)] * REPEATS}
         ways |= {(name, way): partial(WAYS[way], partial(_forgotten, compute), parts[way]) for way in parts}
     return ways
 
@@ -106,13 +109,13 @@ def _convolution(precision, filters):
 
 def _parts(classifier, X):
     """Seconds of each encoder, on average over the threads, and of what is left."""
-    begun, seconds, hooks = {}, Counter(), []
+    begun, seconds, hooks = {}, defaultdict(list), []
 
     def begin(name):
         begun[name, get_ident()] = _now()
 
     def end(name):
-        seconds[name] += _now() - begun[name, get_ident()]
+        seconds[name].append(_now() - begun[name, get_ident()])
 
     network = classifier.net_.for_prediction(classifier.precision)
     for name, encoder in zip(network.sources, network.encoders, strict=True):
@@ -126,7 +129,7 @@ def _parts(classifier, X):
     for hook in hooks:
         hook.remove()
     n_threads = len({thread for _, thread in begun})
-    parts = {name: seconds[name] / n_threads for name in network.sources}
+    parts = {name: sum(seconds[name]) / n_threads for name in network.sources}
     return {**parts, "rest": whole - sum(parts.values())}
 
 

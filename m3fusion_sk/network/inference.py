@@ -1,5 +1,7 @@
 """Prediction in batches: whatever a network can tell about samples, as arrays."""
 
+from itertools import pairwise, starmap
+
 import numpy as np
 import torch
 
@@ -8,6 +10,7 @@ from .blocks import batches_of_neighbours, block_of, view_of
 from .threads import in_threads
 
 BATCH_SIZE = 256  # of each thread; larger ones are hardly faster, and leave cores without work at the end
+BYTES_AT_ONCE = 2**27  # of the samples of all threads
 
 
 def run(network, X, compute, batch_size=BATCH_SIZE):
@@ -31,14 +34,22 @@ def run(network, X, compute, batch_size=BATCH_SIZE):
     batches = list(_batches(views, len(X), batch_size))
 
     @torch.inference_mode()
-    def part_of(rows):
-        inputs = _inputs(X, rows, views)
+    def part_of(batch):
+        rows, inputs = batch
         return rows, compute(network, {name: x.to(device) for name, x in inputs.items()})
 
-    for rows, part in in_threads(part_of, batches) if device.type == "cpu" else map(part_of, batches):
+    inputs = ((rows, _inputs(X, rows, views)) for rows in batches)  # read in this thread only
+    most = min(len(batches), _most_at_once(X, batch_size)) if device.type == "cpu" else 1
+    for rows, part in in_threads(part_of, inputs, most):
         results = _room(part, len(X)) if results is None else results
         _put(part, results, rows)
     return results
+
+
+def _most_at_once(X, batch_size):
+    """As many batches as fit into memory, as float32."""
+    size = 4 * sum(spec.size for spec in X.specs.values())
+    return max(1, BYTES_AT_ONCE // (size * batch_size))
 
 
 def _shared_views(network, X):
@@ -49,10 +60,13 @@ def _shared_views(network, X):
 
 
 def _batches(views, n_samples, batch_size):
-    """Rows of each batch: neighbours of the first image, or in order."""
+    """Rows of each batch: neighbours of the first image, or in order, an even number of equal ones."""
     for view in views.values():
         return batches_of_neighbours(view, batch_size)
-    return (slice(start, start + batch_size) for start in range(0, n_samples, batch_size))
+    n_batches = -(-n_samples // batch_size)
+    if n_batches > 1:
+        n_batches = min(n_samples, n_batches + n_batches % 2)
+    return starmap(slice, pairwise(np.linspace(0, n_samples, n_batches + 1).astype(int).tolist()))
 
 
 def _inputs(X, rows, views):

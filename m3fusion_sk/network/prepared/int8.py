@@ -1,10 +1,11 @@
 """Products of small integers by oneDNN: unsigned values of 8 bits times signed weights of 8 bits."""
 
-from functools import cache
+from functools import cache, lru_cache, partial
 
 import torch
 
 LARGEST = 255  # of a stored value
+LAYOUTS = 4  # of a filter that are kept: each size of maps wants its own
 CONSTANTS = 16  # channels that hold it, to carry what values lack at a border
 
 
@@ -74,17 +75,25 @@ class Int8Convolution:
     """A convolution of ``scale * q`` and ReLU, of stored values q; to float32, or to stored values.
 
     Filters are integers with the scale of each output: `quantized`, or `shifted` where q stands for other
-    values.
+    values. They are laid out for the size of the maps; others oneDNN lays out again at each call.
     """
 
     def __init__(self, integers, weight_scale, bias, padding, scale, out_scale=None):
         self.place = [1, 1], [padding, padding], [1, 1], 1
-        packed = torch.ops.onednn.qconv_prepack(integers, weight_scale, scale, 0, *self.place, None)
-        self.given = scale, 0, packed, weight_scale, _zeros(integers), bias
+        given = integers, weight_scale, scale, self.place
+        self.laid_out = lru_cache(LAYOUTS)(partial(_laid_out, *given))  # for maps of this shape, and threads
+        self.scales, self.bias = (weight_scale, _zeros(integers)), bias
+        self.scale = scale, 0
         self.to = (1.0, 0, torch.float32) if out_scale is None else (out_scale, 0, torch.uint8)
 
     def __call__(self, q):  # (n, inputs, height, width) uint8, channels last -> (n, outputs, ...)
-        return torch.ops.onednn.qconv2d_pointwise(q, *self.given, *self.place, *self.to, "relu", [], "")
+        filters = self.laid_out(q.shape, torch.get_num_threads()), *self.scales, self.bias
+        to = *self.place, *self.to, "relu", [], ""
+        return torch.ops.onednn.qconv2d_pointwise(q, *self.scale, *filters, *to)
+
+
+def _laid_out(integers, weight_scale, scale, place, shape, n_threads):  # which oneDNN looks up by itself
+    return torch.ops.onednn.qconv_prepack(integers, weight_scale, scale, 0, *place, list(shape))
 
 
 def _zeros(integers):

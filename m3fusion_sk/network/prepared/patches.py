@@ -111,7 +111,8 @@ class FloatLayers(Layers):
 
     def __init__(self, encoder, kind):
         sign = _Sizes(encoder.conv1).sign
-        super().__init__(encoder, kind, *_scaled(encoder.conv1[0], sign), sign)
+        layer = encoder.conv1[0]
+        super().__init__(encoder, kind, *_scaled(layer.weight, layer.bias, sign), sign)
         layers = encoder.conv2[0], encoder.conv3[0]
         self.two, self.three = (
             FloatConvolution(layer.weight, layer.bias, layer.padding[0], kind) for layer in layers
@@ -160,8 +161,8 @@ class Int8Layers(Layers):
                 "precision='int8' needs the ranges of values that fit records; this model was saved without "
                 "them. Fit it again, or use precision='float32'."
             )
-        one, two = _Sizes(encoder.conv1), _Sizes(encoder.conv2)
-        weight, bias = _scaled(encoder.conv1[0], one.sign * one.scale / steps[0])
+        layer, one, two = encoder.conv1[0], _Sizes(encoder.conv1), _Sizes(encoder.conv2)
+        weight, bias = _scaled(layer.weight, layer.bias, one.sign * one.scale / steps[0])
         sign = one.sign
         if encoder.conv2[0].padding[0]:  # constants where the second sees a border
             weight, bias = with_constants(weight, bias, LARGEST)
@@ -189,17 +190,16 @@ class _Sizes:
         self.shift = shift * self.sign
 
 
-def _scaled(layer, scale):
+def _scaled(weight, bias, scale):
     """Weight and bias of a layer whose outputs are multiplied."""
-    return layer.weight.detach() * scale[:, None, None, None], layer.bias.detach() * scale
+    return weight * scale[:, None, None, None], bias * scale
 
 
 def _convolution(layer, inputs, steps, outputs=None):
     """A convolution of sizes, whose maps are stored; scaled as outputs, with constants for the next."""
-    scale = torch.ones_like(layer.bias) if outputs is None else outputs.scale
-    weight, bias = _scaled(layer, scale)
-    weight = weight * inputs.sign[:, None, None]
+    weight, bias = layer.weight.detach() * inputs.sign[:, None, None], layer.bias.detach()
     if outputs is not None:
+        weight, bias = _scaled(weight, bias, outputs.scale)
         weight, bias = with_constants(weight, bias, LARGEST * steps[1])
     padding = layer.padding[0]
     return Int8Convolution(*shifted(weight, bias, padding, steps[0], inputs.shift), padding, *steps)

@@ -1,5 +1,6 @@
 """Products of floats: by oneDNN, with weights laid out once and sums in place, where that is faster."""
 
+import copy
 from functools import lru_cache, partial
 
 import torch
@@ -40,6 +41,14 @@ class FloatLinear:
         given, then = (_as_maps(sums), *self._given(x)), "relu" if relu else None
         torch.ops.mkldnn._convolution_pointwise_.binary(*given, "add", 1.0, then, [], "")
         return sums
+
+    def for_rows(self, n):
+        """The same, with a layout that is looked up once for many products of so many rows."""
+        if not self.packed:
+            return self
+        linear, weight = copy.copy(self), self.laid_out(n, torch.get_num_threads())
+        linear.laid_out = lambda *_: weight
+        return linear
 
     def _given(self, x):
         return _as_maps(x), self.laid_out(len(x), torch.get_num_threads()), self.bias, *PLACE

@@ -63,17 +63,20 @@ class FloatSteps:
     def __call__(self, x, lacking=None):  # (dates, n, inputs), (dates, n) -> (n, units), (dates, n)
         units, (n_dates, n), x = self.units, x.shape[:2], x.to(self.kind)
         seen = StatesSoFar(self.score, (n_dates, n))
+        gates_of, candidate_of, projection = (
+            part.for_rows(n) for part in (self.gates, self.candidate, self.projection)
+        )
         h, a, b, reset = (x.new_zeros(n, size) for size in (units, 2 * units, units, units))
         for date in range(n_dates):
             torch.addmm(self.bias[: 2 * units], x[date], self.inputs[:, : 2 * units], out=a)
             if lacking is not None:  # an open update gate carries the state over
                 a[:, :units].masked_fill_(lacking[date][:, None], torch.inf)
             torch.addmm(self.bias[2 * units :], x[date], self.inputs[:, 2 * units :], out=b)
-            gates = self.gates.add_to(a, h).sigmoid_()
+            gates = gates_of.add_to(a, h).sigmoid_()
             torch.mul(gates[:, units:], h, out=reset)
-            candidate = self.candidate.add_to(b, reset).sigmoid_().mul_(2).sub_(1)
+            candidate = candidate_of.add_to(b, reset).sigmoid_().mul_(2).sub_(1)
             torch.lerp(candidate, h, gates[:, :units], out=h)
-            seen.add(date, h, self.projection(h).sigmoid_().to(self.score.dtype) @ self.score, lacking)
+            seen.add(date, h, projection(h).sigmoid_().to(self.score.dtype) @ self.score, lacking)
         return seen.mean, seen.scores
 
     def feature(self, mean, weights):
