@@ -1,5 +1,6 @@
 """What a user would take instead: forests and boosting, and the exported network in other runtimes."""
 
+import copy
 import importlib.util
 import tempfile
 from pathlib import Path
@@ -74,7 +75,9 @@ def _runtimes(rounds, small):
 
 
 def _ours(classifier, precision, X):
-    return lambda: classifier.set_params(precision=precision).predict_proba(X)
+    """A model of its own, which is made ready for prediction once, as a session of the runtimes is."""
+    ready = copy.deepcopy(classifier).set_params(precision=precision)
+    return lambda: ready.predict_proba(X)
 
 
 def _onnx_runtime(path, inputs):

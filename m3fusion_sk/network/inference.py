@@ -1,5 +1,6 @@
 """Prediction in batches: whatever a network can tell about samples, as arrays."""
 
+from contextlib import closing
 from itertools import pairwise, starmap
 
 import numpy as np
@@ -40,9 +41,10 @@ def run(network, X, compute, batch_size=BATCH_SIZE):
 
     inputs = ((rows, _inputs(X, rows, views)) for rows in batches)  # read in this thread only
     most = min(len(batches), _most_at_once(X, batch_size)) if device.type == "cpu" else 1
-    for rows, part in in_threads(part_of, inputs, most):
-        results = _room(part, len(X)) if results is None else results
-        _put(part, results, rows)
+    with closing(in_threads(part_of, inputs, most)) as parts:
+        for rows, part in parts:
+            results = _room(part, len(X)) if results is None else results
+            _put(part, results, rows)
     return results
 
 
