@@ -22,8 +22,10 @@ class FloatLinear:
     def __init__(self, weight, kind, bias=None):
         weight = weight.detach().to(kind)
         self.packed = _packs(weight)
-        self.weight = weight if self.packed else weight.T.contiguous()
-        self.laid_out = lru_cache(LAYOUTS)(partial(_laid_out, weight))  # for so many rows and threads
+        if self.packed:
+            self.laid_out = lru_cache(LAYOUTS)(partial(_laid_out, weight))  # for so many rows and threads
+        else:
+            self.weight = weight.T.contiguous()
         self.bias = None if bias is None else bias.detach().to(kind)
 
     def __call__(self, x):  # (n, inputs) -> (n, outputs)
