@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .dates import as_days
 from .gaps import VALUES_AT_ONCE, fill_block
+from .network.batches import as_tensor
 from .rows import map_rows, row_blocks
 from .transformer import SourceTransformer, as_given, check_chosen, joined
 
@@ -188,9 +189,7 @@ def _band_means(X, name):
 
 def _valid_sums(values):
     """Sum and number of the valid values of each column, of rows of samples: few, and as fast as wide."""
-    kind = values.dtype if values.dtype in (np.float32, np.float64) else np.float64
-    values = np.require(values, kind, ["C", "W"])  # as torch takes it
-    sums = torch.nansum(torch.from_numpy(values), dim=0, dtype=torch.float64).numpy()
+    sums = torch.nansum(as_tensor(values), dim=0, dtype=torch.float64).numpy()
     return sums, len(values) - np.isnan(values).view(np.uint8).sum(axis=0, dtype=np.uint32)
 
 

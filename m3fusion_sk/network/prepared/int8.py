@@ -79,17 +79,16 @@ class Int8Convolution:
     """
 
     def __init__(self, integers, weight_scale, bias, padding, scale, out_scale=None):
-        self.place = [1, 1], [padding, padding], [1, 1], 1
-        given = integers, weight_scale, scale, self.place
-        self.laid_out = lru_cache(LAYOUTS)(partial(_laid_out, *given))  # for maps of this shape, and threads
-        self.scales, self.bias = (weight_scale, _zeros(integers)), bias
-        self.scale = scale, 0
-        self.to = (1.0, 0, torch.float32) if out_scale is None else (out_scale, 0, torch.uint8)
+        place = [1, 1], [padding, padding], [1, 1], 1
+        to = (1.0, 0, torch.float32) if out_scale is None else (out_scale, 0, torch.uint8)
+        filters = partial(_laid_out, integers, weight_scale, scale, place)
+        self.laid_out = lru_cache(LAYOUTS)(filters)  # for maps of this shape, and so many threads
+        self.before = scale, 0
+        self.behind = weight_scale, _zeros(integers), bias, *place, *to, "relu", [], ""
 
     def __call__(self, q):  # (n, inputs, height, width) uint8, channels last -> (n, outputs, ...)
-        filters = self.laid_out(q.shape, torch.get_num_threads()), *self.scales, self.bias
-        to = *self.place, *self.to, "relu", [], ""
-        return torch.ops.onednn.qconv2d_pointwise(q, *self.scale, *filters, *to)
+        filters = self.laid_out(q.shape, torch.get_num_threads())
+        return torch.ops.onednn.qconv2d_pointwise(q, *self.before, filters, *self.behind)
 
 
 def _laid_out(integers, weight_scale, scale, place, shape, n_threads):  # which oneDNN looks up by itself
