@@ -14,6 +14,8 @@ from .transformer import SourceTransformer, as_given, check_chosen, joined
 
 __all__ = ["GapFiller"]
 
+VALUES_TO_FIND = 1 << 12  # at once: most series with gaps have some soon
+
 
 class GapFiller(SourceTransformer):
     """Fill the gaps (NaN) of time series linearly in time.
@@ -196,17 +198,22 @@ def _valid_sums(values):
 def _filled(X, name, means, days):
     """The series without gaps, as they are read where they are not in memory; None where it has none."""
     spec, dtype = X.specs[name], np.dtype(X.values_of(name).dtype)
-    blocks = row_blocks(len(X), spec.size, VALUES_AT_ONCE)
-    if dtype.kind != "f" or not any(np.isnan(X.gather(name, rows)).any() for rows in blocks):
+    if dtype.kind != "f" or not _has_gaps(X, name):
         return None
     fill = partial(_fill_rows, means=means.reshape(spec.band_shape), days=days)
     return map_rows(X.rows_of(name), fill, spec.shape, dtype)
 
 
+def _has_gaps(X, name):
+    blocks = row_blocks(len(X), X.specs[name].size, VALUES_TO_FIND)
+    return any(np.isnan(X.gather(name, rows)).any() for rows in blocks)
+
+
 def _fill_rows(values, means, days):
     """Rows of a series without gaps, a copy."""
-    filled = np.array(values, np.result_type(values, np.float32), order="C")  # half precision is too coarse
+    filled = np.empty(values.shape, np.result_type(values, np.float32))  # half precision is too coarse
     for rows in row_blocks(len(filled), filled[:1].size, VALUES_AT_ONCE):
+        filled[rows] = values[rows]
         _fill_pixels(filled[rows], means, days)
     return filled.astype(values.dtype, copy=False)
 

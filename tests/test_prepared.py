@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.functional import max_pool2d
 
 from m3fusion_sk import M3FusionClassifier, MultiSource, make_land_cover, paper_settings
 from m3fusion_sk.network import inference, prepared
@@ -71,6 +72,19 @@ def test_patches_are_computed_some_at_a_time(monkeypatch):
     monkeypatch.setattr(patches, "POOLED_AT_ONCE", 3 * 4 * 25 * 25)  # three patches
     for some in (X, X.materialize()):
         assert np.abs(clf.predict_proba(some) - expected).max() < 1e-10
+
+
+@settings(deadline=None)
+@given(height=st.integers(3, 9), width=st.integers(3, 9))
+def test_pooling_is_that_of_torch_in_one_way_and_in_four(height, width):
+    maps = torch.randn(3, 4, height, width, generator=torch.Generator().manual_seed(height * 10 + width))
+    maps = maps.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(patches._largest(maps, 2), max_pool2d(maps, 2))
+    four = patches._in_four_ways(patches._largest(maps[:1], 1)).unflatten(0, (2, 2))
+    n_rows, n_cols = (height - 1) // 2, (width - 1) // 2
+    for row, col in np.ndindex(2, 2):
+        pooled = max_pool2d(maps[:1, :, row:, col:], 2)
+        assert torch.equal(four[row, col][None], pooled[..., :n_rows, :n_cols])
 
 
 def test_patches_are_shared_by_networks_that_can_do_without_them_where_all_are_there(monkeypatch):
@@ -280,7 +294,8 @@ def test_a_block_holds_the_patches_of_its_view():
     assert block_of(view.take(np.array([0, 29]))) is None  # two patches share too little
 
 
-def test_integer_products_are_those_of_integers():
+@pytest.mark.parametrize("kind, near", [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+def test_integer_products_are_those_of_integers(kind, near):
     rng = np.random.default_rng(0)
     weight, bias, other, q = (
         torch.from_numpy(rng.normal(size=shape).astype(np.float32))
@@ -290,15 +305,16 @@ def test_integer_products_are_those_of_integers():
     integers, scale = (part.numpy() for part in int8.quantized(weight))
     assert np.abs(integers * scale[:, None] - weight.numpy()).max() <= scale.max() / 2 * 1.001
     expected = 0.02 * scale * (q.numpy().astype(np.int64) @ integers.T.astype(np.int64)) + bias.numpy()
-    linear = int8.Int8Linear(weight, 0.02, bias)
-    np.testing.assert_allclose(linear(q), expected, rtol=1e-5, atol=1e-5)
-    moved = int8.Int8Linear(weight, 0.02, bias, shift=-0.7)(q)
-    np.testing.assert_allclose(moved, expected - 0.7 * scale * integers.sum(axis=1), rtol=1e-5, atol=1e-4)
-    expected += other.numpy()
+    linear, given = int8.Int8Linear(weight, 0.02, bias, kind=kind), other.to(kind)
+    assert linear(q).dtype == kind
+    np.testing.assert_allclose(linear(q).float(), expected, rtol=near, atol=near)
+    moved = int8.Int8Linear(weight, 0.02, bias, shift=-0.7, kind=kind)(q).float()
+    np.testing.assert_allclose(moved, expected - 0.7 * scale * integers.sum(axis=1), rtol=near, atol=10 * near)
+    expected += given.float().numpy()
     for relu, sums in ((False, expected), (True, np.maximum(expected, 0))):
-        place = other.clone()
+        place = given.clone()
         added = linear.add_to(place, q, relu)
-        np.testing.assert_allclose(added, sums, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(added.float(), sums, rtol=near, atol=near)
         assert added.data_ptr() == place.data_ptr()  # no memory of its own
 
 

@@ -7,7 +7,7 @@ third convolution sees the border of each patch, so from there on each patch is 
 
 import torch
 from torch import nn
-from torch.nn.functional import max_pool2d, pad
+from torch.nn.functional import pad
 
 from ..blocks import PatchBlock
 from ..processor import computes_bfloat16
@@ -24,7 +24,7 @@ from .int8 import (
 )
 from .products import FloatLinear
 
-AT_ONCE = 256  # single patches, those of all dates too, so that their maps stay small
+AT_ONCE = 64  # patches, those of all dates too, so that their maps stay small
 POOLED_AT_ONCE = 1 << 22  # values of the first map of single patches, so that they stay in the processor
 
 
@@ -42,43 +42,51 @@ class PreparedPatchEncoder(nn.Module):
 
     def forward(self, x):  # (n, bands, 25, 25) or PatchBlock -> (n, 512)
         if not isinstance(x, PatchBlock):
-            return torch.cat([self.layers.last(*self._single(part)) for part in x.split(AT_ONCE)])
-        return self.layers.last(*self._shared(x)) if self.shares else self(x.patches())
+            return torch.cat([self._single(part) for part in x.split(AT_ONCE)])
+        return self._shared(x) if self.shares else self(x.patches())
 
-    def _single(self, x):  # (n, bands, height, width) -> maps of the second convolution, and what they add
+    def _single(self, x):  # (n, bands, height, width) -> (n, outputs)
         maps = self.layers.second(self.layers.normalised(self._pooled(x)))
         n, _, height, width = maps.shape
         flat = maps.permute(0, 2, 3, 1).reshape(n * height * width, -1)
-        return flat, self.layers.half(flat), (n, height, width)
+        return self.layers.last(flat, self.layers.half(flat), (n, height, width))
 
     def _pooled(self, x):  # of the first map, before its ReLU; some patches at a time
         x = x.contiguous(memory_format=torch.channels_last)
         if not self.pooled:
             return self.layers.first(x)
         n = max(1, POOLED_AT_ONCE // (len(self.layers.one.weight) * x.shape[2] * x.shape[3]))
-        return torch.cat([max_pool2d(self.layers.first(part), 2) for part in x.split(n)])
+        return torch.cat([_largest(self.layers.first(part), 2) for part in x.split(n)])
 
     def _shared(self, block):
         more = [0 if size % 2 else 2 for size in block.size]  # so that the last pixels of even sizes count
         image = pad(block.image[None], (0, more[1], 0, more[0]))
         maps = self.layers.first(image.contiguous(memory_format=torch.channels_last))
-        sides = [(size - 6) // 2 - 2 for size in block.size]
-        maps = self.layers.second(self.layers.normalised(_pooled_in_four_ways(maps)))
+        maps = self.layers.second(_in_four_ways(self.layers.normalised(_largest(maps, 1))))
         n_rows, n_cols = maps.shape[2:]
         flat = maps.permute(0, 2, 3, 1).reshape(4 * n_rows * n_cols, -1)
+        half, sides = self.layers.half(flat), [(size - 6) // 2 - 2 for size in block.size]
         phase = 2 * (block.rows % 2) + block.cols % 2
         first = (phase * n_rows + block.rows // 2) * n_cols + block.cols // 2
         inside = torch.arange(sides[0])[:, None] * n_cols + torch.arange(sides[1])
-        places = (first[:, None] + inside.flatten().to(first.device)).flatten()
-        half = self.layers.half(flat)
-        return flat.index_select(0, places), half.index_select(0, places), (len(block), *sides)
+        places = first[:, None] + inside.flatten().to(first.device)
+        return torch.cat([self._at(flat, half, part, sides) for part in places.split(AT_ONCE)])
+
+    def _at(self, flat, half, places, sides):  # (n, positions) of maps -> (n, outputs)
+        n, places = len(places), places.flatten()
+        return self.layers.last(flat.index_select(0, places), half.index_select(0, places), (n, *sides))
 
 
-def _pooled_in_four_ways(maps):  # (1, filters, height, width) -> (4, filters, about half, about half)
-    """Maximum over 2x2 pixels that start on even or odd rows and columns."""
-    height, width = (n - 1 - (n - 1) % 2 for n in maps.shape[2:])
-    parts = [maps[:, :, row : row + height, col : col + width] for row in (0, 1) for col in (0, 1)]
-    return max_pool2d(torch.cat(parts), 2)
+def _largest(maps, step):
+    """Maximum over 2x2 pixels that start on each row and column, or on every second."""
+    rows = torch.maximum(maps[:, :, :-1:step], maps[:, :, 1::step])
+    return torch.maximum(rows[..., :-1:step], rows[..., 1::step])
+
+
+def _in_four_ways(maps):  # (1, filters, height, width) -> (4, filters, half the height, half the width)
+    """Every second pixel, from even or odd rows and columns on."""
+    height, width = (n - n % 2 for n in maps.shape[2:])
+    return torch.cat([maps[:, :, row:height:2, col:width:2] for row in (0, 1) for col in (0, 1)])
 
 
 class Layers:
@@ -103,7 +111,7 @@ class Layers:
         flat = maps.permute(0, 2, 3, 1).reshape(n * height * width, -1)
         sums = self.second_half.add_to(half, flat, relu=True)
         scale, shift = self.norm
-        return sums.view(n, height * width, -1).mean(dim=1).to(self.out) * scale + shift
+        return sums.view(n, height * width, -1).mean(dim=1, dtype=self.out) * scale + shift
 
 
 class FloatLayers(Layers):
@@ -173,9 +181,9 @@ class Int8Layers(Layers):
         self.third = _convolution(encoder.conv3[0], two, steps[1:])
         first_half, second_half, bias = _last_products(encoder)
         first_half, shift = (pad(part, (0, CONSTANTS)) for part in (first_half * two.sign, two.shift))
-        self.half = Int8Linear(first_half, steps[1], bias, shift)
+        self.half = Int8Linear(first_half, steps[1], bias, shift, kind)
         mean = encoder.conv3[2].running_mean
-        self.second_half = Int8Linear(second_half, steps[2], second_half @ mean, -mean)
+        self.second_half = Int8Linear(second_half, steps[2], second_half @ mean, -mean, kind)
 
     def normalised(self, maps):  # -> stored
         return to_bytes(maps.mul_(self.sign).float().add_(0.5).clamp_(0, LARGEST))
