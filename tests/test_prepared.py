@@ -309,7 +309,8 @@ def test_integer_products_are_those_of_integers(kind, near):
     assert linear(q).dtype == kind
     np.testing.assert_allclose(linear(q).float(), expected, rtol=near, atol=near)
     moved = int8.Int8Linear(weight, 0.02, bias, shift=-0.7, kind=kind)(q).float()
-    np.testing.assert_allclose(moved, expected - 0.7 * scale * integers.sum(axis=1), rtol=near, atol=10 * near)
+    less = 0.7 * scale * integers.sum(axis=1)
+    np.testing.assert_allclose(moved, expected - less, rtol=near, atol=10 * near)
     expected += given.float().numpy()
     for relu, sums in ((False, expected), (True, np.maximum(expected, 0))):
         place = given.clone()

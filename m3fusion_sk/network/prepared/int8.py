@@ -50,7 +50,7 @@ class Int8Linear:
     """``(scale * q + shift) @ weight.T + bias``, or its sum with another array, of stored values q.
 
     The shift counts with the weights as they are rounded, so that their errors matter as much as values
-    differ from its opposite: choose it so that the sums are small. They are of this kind: float32 or bfloat16.
+    differ from its opposite: choose it so that the sums are small. `kind`, float32 or bfloat16, is theirs.
     """
 
     def __init__(self, weight, scale, bias=None, shift=None, kind=torch.float32):
