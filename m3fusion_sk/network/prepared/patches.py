@@ -47,9 +47,8 @@ class PreparedPatchEncoder(nn.Module):
 
     def _single(self, x):  # (n, bands, height, width) -> (n, outputs)
         maps = self.layers.second(self.layers.normalised(self._pooled(x)))
-        n, _, height, width = maps.shape
-        flat = maps.permute(0, 2, 3, 1).reshape(n * height * width, -1)
-        return self.layers.last(flat, self.layers.half(flat), (n, height, width))
+        flat = _flat(maps)
+        return self.layers.last(flat, self.layers.half(flat), (len(maps), *maps.shape[2:]))
 
     def _pooled(self, x):  # of the first map, before its ReLU; some patches at a time
         x = x.contiguous(memory_format=torch.channels_last)
@@ -59,22 +58,34 @@ class PreparedPatchEncoder(nn.Module):
         return torch.cat([_largest(self.layers.first(part), 2) for part in x.split(n)])
 
     def _shared(self, block):
+        maps = self._of_image(block)
+        flat, sides = _flat(maps), [(size - 6) // 2 - 2 for size in block.size]
+        half, places = self.layers.half(flat), _places(block, maps.shape[2:], sides)
+        return torch.cat([self._at(flat, half, part, sides) for part in places.split(AT_ONCE)])
+
+    def _of_image(self, block):  # -> (4, filters, about half the height, about half the width)
+        """Maps of the second convolution, pooled in four ways before."""
         more = [0 if size % 2 else 2 for size in block.size]  # so that the last pixels of even sizes count
         image = pad(block.image[None], (0, more[1], 0, more[0]))
         maps = self.layers.first(image.contiguous(memory_format=torch.channels_last))
-        maps = self.layers.second(_in_four_ways(self.layers.normalised(_largest(maps, 1))))
-        n_rows, n_cols = maps.shape[2:]
-        flat = maps.permute(0, 2, 3, 1).reshape(4 * n_rows * n_cols, -1)
-        half, sides = self.layers.half(flat), [(size - 6) // 2 - 2 for size in block.size]
-        phase = 2 * (block.rows % 2) + block.cols % 2
-        first = (phase * n_rows + block.rows // 2) * n_cols + block.cols // 2
-        inside = torch.arange(sides[0])[:, None] * n_cols + torch.arange(sides[1])
-        places = first[:, None] + inside.flatten().to(first.device)
-        return torch.cat([self._at(flat, half, part, sides) for part in places.split(AT_ONCE)])
+        return self.layers.second(_in_four_ways(self.layers.normalised(_largest(maps, 1))))
 
     def _at(self, flat, half, places, sides):  # (n, positions) of maps -> (n, outputs)
         n, places = len(places), places.flatten()
         return self.layers.last(flat.index_select(0, places), half.index_select(0, places), (n, *sides))
+
+
+def _flat(maps):  # (n, channels, height, width), channels last -> (positions, channels)
+    return maps.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def _places(block, shape, sides):  # -> (n, positions)
+    """Where the maps of each patch lie in those of the image, laid flat: from its row and column on."""
+    n_rows, n_cols = shape
+    phase = 2 * (block.rows % 2) + block.cols % 2
+    first = (phase * n_rows + block.rows // 2) * n_cols + block.cols // 2
+    inside = torch.arange(sides[0])[:, None] * n_cols + torch.arange(sides[1])
+    return first[:, None] + inside.flatten().to(first.device)
 
 
 def _largest(maps, step):
@@ -108,8 +119,7 @@ class Layers:
     def last(self, flat, half, shape):  # (positions, filters) twice, (n, height, width) -> (n, outputs)
         n, height, width = shape
         maps = self.third(flat.view(n, height, width, -1).permute(0, 3, 1, 2))
-        flat = maps.permute(0, 2, 3, 1).reshape(n * height * width, -1)
-        sums = self.second_half.add_to(half, flat, relu=True)
+        sums = self.second_half.add_to(half, _flat(maps), relu=True)
         scale, shift = self.norm
         return sums.view(n, height * width, -1).mean(dim=1, dtype=self.out) * scale + shift
 
