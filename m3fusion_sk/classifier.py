@@ -141,7 +141,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     -----
     With the same seed, versions, machine and number of threads a fit repeats. Another number of threads
     rounds in another order, which grows during training into another network, as with another seed. An
-    interrupt from the keyboard ends `fit` with a warning; what the complete epochs learned is kept.
+    interrupt from the keyboard ends `fit` with a warning; what was learned so far is kept.
 
     Values are computed in float32: a band whose values lie more than 10 million deviations away from zero
     needs ``dtype="float64"``, or its offset taken off before.
@@ -273,7 +273,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
             vars(self).pop("net_", None)  # a fit that fails leaves no model behind
         X = self._check_samples(X, before)
         classes = named_classes(self, self.classes, before)
-        targets = encode_targets(self, X, y, sample_weight, classes)
+        targets = encode_targets(self, X, y, sample_weight, classes, goes_on=before is not None)
         seed = self._seed(before)
         sides = hold_out(self, targets, groups, len(X), seed)
         return learn(self, Run("fit", self, X[targets.rows], targets, sides, seed, before))
@@ -313,7 +313,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
         before = vars(self).get("net_")
         X = self._check_samples(X, before)
         classes = named_classes(self, self.classes if classes is None else classes, before, needed=True)
-        targets = encode_targets(self, X, y, sample_weight, classes, n_present=1)
+        targets = encode_targets(self, X, y, sample_weight, classes, 1, goes_on=before is not None)
         one = {**self.get_params(deep=False), "max_epochs": 1, "schedule": "constant"}
         rows = np.arange(len(targets.rows))
         check_n_samples(self, self.sources_, len(rows))

@@ -14,7 +14,7 @@ from .transformer import SourceTransformer, as_given, check_chosen, joined
 
 __all__ = ["GapFiller"]
 
-VALUES_TO_FIND = 1 << 12  # at once: most series with gaps have some soon
+FIRST_VALUES = 1 << 12  # where a gap is looked for first: most series that have some have one there
 
 
 class GapFiller(SourceTransformer):
@@ -205,7 +205,8 @@ def _filled(X, name, means, days):
 
 
 def _has_gaps(X, name):
-    blocks = row_blocks(len(X), X.specs[name].size, VALUES_TO_FIND)
+    size = X.specs[name].size
+    blocks = [slice(0, FIRST_VALUES // size + 1), *row_blocks(len(X), size, VALUES_AT_ONCE)]
     return any(np.isnan(X.gather(name, rows)).any() for rows in blocks)
 
 

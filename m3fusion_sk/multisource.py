@@ -8,7 +8,7 @@ import numpy as np
 
 from .patchview import PatchView
 from .rows import LAZY_ROWS, SelectedRows, take_rows
-from .sources import check_lengths, column_names, infer_spec
+from .sources import check_columns, check_lengths, column_names, infer_spec
 from .values import as_name, as_values
 
 __all__ = ["MultiSource"]
@@ -79,8 +79,8 @@ class MultiSource:
         self._values = {as_name(name): as_values(name, v) for name, v in values.items()}
         self._rows = None
         self.specs = {name: infer_spec(name, v.shape) for name, v in self._values.items()}
-        named = {name: tuple(v.columns) for name, v in values.items() if hasattr(v, "columns")}
-        self.specs |= {name: replace(self.specs[name], names=columns) for name, columns in named.items()}
+        tables = {name: tuple(v.columns) for name, v in values.items() if hasattr(v, "columns")}
+        self.specs |= {name: replace(self.specs[name], names=names) for name, names in tables.items()}
         check_lengths({name: int(v.shape[0]) for name, v in self._values.items()})
 
     @classmethod
@@ -273,7 +273,9 @@ class MultiSource:
         MultiSource
             The other sources are not copied.
         """
-        return MultiSource({**{name: self.rows_of(name) for name in self.specs}, **named})
+        others = {name: spec for name, spec in self.specs.items() if name not in named}
+        made = MultiSource({**{name: self.rows_of(name) for name in self.specs}, **named})
+        return self._view(made._values, {**made.specs, **others}, None)  # names of their columns too
 
     def materialize(self):
         """A copy that holds its own rows only, in memory: small to pickle after a selection of rows.
@@ -282,7 +284,7 @@ class MultiSource:
         -------
         MultiSource
         """
-        return MultiSource({name: np.array(values) for name, values in self.arrays().items()})
+        return self._view({name: np.array(v) for name, v in self.arrays().items()}, self.specs, None)
 
     @staticmethod
     def concatenate(parts):
@@ -306,9 +308,9 @@ class MultiSource:
                     f"MultiSource.concatenate needs the same sources in every part: part 0 has "
                     f"{parts[0].specs}, part {i} has {part.specs}."
                 )
-        return MultiSource(
-            {name: np.concatenate([part.gather(name) for part in parts]) for name in parts[0].specs}
-        )
+            check_columns(part.specs, parts[0].specs, "part 0")
+        joined = {name: np.concatenate([part.gather(name) for part in parts]) for name in parts[0].specs}
+        return MultiSource._view(joined, parts[0].specs, None)
 
     # ----- one flat table
 

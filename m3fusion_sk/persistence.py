@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,11 +73,19 @@ def describe(classifier):
             "dtype": str(network.fusion_head.weight.dtype)[len("torch.") :],
         },
         "sources": {name: [spec.kind, *spec.shape] for name, spec in classifier.sources_.items()},
+        **_columns(classifier.sources_),
         "classes": {"dtype": classifier.classes_.dtype.str, "values": classifier.classes_.tolist()},
         "feature_names": _plain(getattr(classifier, "feature_names_in_", None)),
         "history": classifier.history_,
         "seed": classifier.net_.seed,
     }
+
+
+def _columns(sources):
+    """Columns of the tables that sources came from, where some did and their names are text."""
+    names = {name: list(getattr(spec, "names", None) or ()) for name, spec in sources.items()}
+    names = {name: part for name, part in names.items() if part and all(isinstance(n, str) for n in part)}
+    return {"columns": names} if names else {}
 
 
 def _plain_parameters(parameters):
@@ -92,7 +101,7 @@ def _plain(value):
         return {k: _plain(v) for k, v in value.items()}
     if hasattr(value, "__array__"):
         return np.asarray(value).tolist()
-    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+    return [_plain(v) for v in value] if isinstance(value, list | tuple | range) else value
 
 
 def load(cls, path):
@@ -139,6 +148,8 @@ def _rebuild(cls, model, weights):
     classifier.sources_ = {
         name: spec_of_kind(kind)(*shape) for name, (kind, *shape) in model["sources"].items()
     }
+    for name, columns in model.get("columns", {}).items():
+        classifier.sources_[name] = replace(classifier.sources_[name], names=tuple(columns))
     classifier.n_features_in_ = sum(spec.size for spec in classifier.sources_.values())
     if model["feature_names"] is not None:
         classifier.feature_names_in_ = np.array(model["feature_names"], dtype=object)

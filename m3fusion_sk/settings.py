@@ -102,6 +102,7 @@ def check_settings(settings, sources):
     _check_number(settings, "validation_fraction", 0, 1)
     _check(settings, "lr", settings.lr > 0, "a positive number")
     _check(settings, "validation_fraction", settings.validation_fraction > 0, "between 0 and 1")
+    _check(settings, "callbacks", _are_callbacks(settings.callbacks), "None or a list of callbacks of skorch")
     _check_patch_sizes(settings.stem, sources)
     _check_batch_size(settings, sources)
 
@@ -150,6 +151,14 @@ def _check_number(settings, name, low, high):
     value = getattr(settings, name)
     holds = isinstance(value, Real) and low <= value < high
     _check(settings, name, holds, f"a number from {low} to below {high}")
+
+
+def _are_callbacks(given):
+    """Whether skorch can take them, alone or with names: (name, callback)."""
+    if given is None or not isinstance(given, list | tuple):
+        return given is None
+    parts = [part[-1] if isinstance(part, tuple) and part else part for part in given]
+    return all(hasattr(part, "on_train_begin") for part in parts)
 
 
 def _is_count(value):

@@ -220,13 +220,15 @@ def check_shape(name, shape, spec):
             )
 
 
-def check_columns(name, given, spec):
-    """Refuse a DataFrame whose columns are not those seen in ``fit``, in their order."""
-    expected, got = (getattr(each, "names", None) for each in (spec, given))
-    if expected and got and expected != got:
-        raise ValueError(
-            f"X[{name!r}] must have the columns {list(expected)} of fit, in their order; got {list(got)}."
-        )
+def check_columns(given, specs, where="fit"):
+    """Refuse sources from tables whose columns are not those seen before, in their order."""
+    for name, spec in specs.items():
+        expected, got = (getattr(each, "names", None) for each in (spec, given[name]))
+        if expected and got and expected != got:
+            raise ValueError(
+                f"X[{name!r}] must have the columns {list(expected)} of {where}, in their order; got "
+                f"{list(got)}."
+            )
 
 
 def check_names(names, sources, others_allowed=False):

@@ -23,16 +23,16 @@ class Targets(NamedTuple):
     loss_weight: np.ndarray
 
 
-def encode_targets(estimator, X, y, sample_weight, classes, n_present=2):
+def encode_targets(estimator, X, y, sample_weight, classes, n_present=2, goes_on=False):
     """Check y and the weights against X, and encode them by `classes`: by those of y, if None.
 
-    At least `n_present` classes must be there.
+    At least `n_present` classes must be there. Where training goes on, they are those of the net of before.
     """
     y = check_labels(estimator, X, y)
     weights = in_float32(check_weights(sample_weight, len(X)))
     rows = np.flatnonzero(weights)
     y, weights = y[rows], weights[rows]
-    classes = check_classes(y, classes, n_present)
+    classes = check_classes(y, classes, n_present, goes_on)
     codes = np.searchsorted(classes, y)
     factors = class_factors(estimator.class_weight, classes, codes, weights)[codes]
     kept = factors > 0  # a class of weight 0 keeps its column and trains nothing
@@ -45,13 +45,19 @@ def check_labels(estimator, X, y):
             f"{type(estimator).__name__} requires y to be passed, but the target y is None. Give one label "
             "for each sample."
         )
-    y = column_or_1d(y, warn=True)
+    y = column_or_1d(_without_marks(y), warn=True)
     if y.dtype.hasobject and pd.isna(y).any():
         raise ValueError(f"y must have a label for each sample; {pd.isna(y).sum()} of {len(y)} are missing.")
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
     check_consistent_length(X, y)
     return y
+
+
+def _without_marks(y):
+    """Labels of pandas' types that mark missing values, as numpy has them: as floats, if some are missing."""
+    plain = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
+    return y if plain is None or pd.isna(y).any() else y.to_numpy(plain)
 
 
 def as_labels(values):
@@ -114,8 +120,8 @@ def named_classes(estimator, classes, before, needed=False):
     return classes
 
 
-def check_classes(y, classes, n_present):
-    """Sorted classes, which must hold every label of y."""
+def check_classes(y, classes, n_present, goes_on):
+    """Sorted classes, which must hold every label of y; their codes, where y has those."""
     present = np.unique(y)
     if len(present) < n_present:
         raise ValueError(
@@ -129,11 +135,12 @@ def check_classes(y, classes, n_present):
     if not len(unknown):
         return classes
     encoded = bool(present.dtype.kind in "iu" and np.isin(present, codes).all())
-    if encoded and classes.dtype.kind in "US":
+    if encoded and classes.dtype.kind in "US" and not goes_on:
         return codes  # the labels' codes, as scikit-learn's voting, stacking and cross_val_predict give them
     raise ValueError(
         f"classes must hold every label of y; {unknown.tolist()} are not among {classes.tolist()}."
-        + f" If scikit-learn encoded the labels before, pass classes=range({len(classes)})." * encoded
+        + f" If scikit-learn encoded the labels before, pass classes=range({len(classes)})."
+        * (encoded and not goes_on)
     )
 
 

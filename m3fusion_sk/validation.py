@@ -59,7 +59,7 @@ def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=No
         X = X.select(sources)
         for name, spec in sources.items():
             check_shape(name, (len(X), *X.specs[name].shape), spec)
-            check_columns(name, X.specs[name], spec)
+        check_columns(X.specs, sources)
     for name in X.names:
         _check_finite(X, name, allow_nan)
     return X
@@ -88,11 +88,17 @@ def _is_table(X):
 def _refuse_containers_of_x(X):
     if hasattr(X, "X") and hasattr(X, "y") and not hasattr(X, "dtype") and not hasattr(X, "columns"):
         raise TypeError(f"X must be the samples' values; got {X!r:.80}. Pass samples.X and samples.y.")
-    if isinstance(X, list | tuple) and X and all(len(getattr(part, "shape", ())) > 2 for part in X):
+    if isinstance(X, list | tuple) and X and _are_sources(X):
         raise TypeError(
             f"X must name its sources; got a {type(X).__name__} of {len(X)} arrays. Write "
             "MultiSource(ts=ts, patch=patch)."
         )
+
+
+def _are_sources(parts):
+    """Whether these are arrays of all samples, not samples."""
+    shapes = [getattr(part, "shape", ()) for part in parts]
+    return min(map(len, shapes)) > 1 and max(map(len, shapes)) > 2
 
 
 def as_multisource(X):
@@ -176,12 +182,17 @@ def _check_finite(X, name, allow_nan):
     bad = _count_bad(X, name, _too_large if allow_nan else lambda block: ~(np.abs(block) <= LARGEST))
     _refuse_too_large(X, name)
     found = "infinity" if allow_nan else "NaN or infinity"
-    fill = (
-        " Fill gaps (NaN) of a series with GapFiller() before."
-        if "n_dates" in X.specs[name].axes
-        else " Replace them, or leave these samples out; GapFiller() fills series only."
+    raise ValueError(
+        f"Input X[{name!r}] contains {found} in {bad} of {len(X)} samples. {_remedy(X, name, allow_nan)}"
     )
-    raise ValueError(f"Input X[{name!r}] contains {found} in {bad} of {len(X)} samples.{fill}")
+
+
+def _remedy(X, name, allow_nan):
+    if allow_nan:
+        return "Replace it by NaN, which stands for what is missing, or leave these samples out."
+    if "n_dates" in X.specs[name].axes:
+        return "Fill gaps (NaN) of a series with GapFiller() before, and replace infinity."
+    return "Replace them, or leave these samples out; GapFiller() fills series only."
 
 
 def _all_within(X, name, allow_nan):

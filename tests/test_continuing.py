@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -278,3 +279,38 @@ def test_training_that_fails_halfway_leaves_no_model(samples, method):
         clf.predict(X)
     clf.set_params(callbacks=None).fit(X, y)
     assert clf.n_iter_ == 4
+
+
+# ----- labels
+
+
+@pytest.mark.parametrize("method", ["partial_fit", "fit"])
+def test_training_that_goes_on_takes_no_codes_for_names(samples, method):
+    X, y = samples
+    clf = M3FusionClassifier(**SMALL, warm_start=True).fit(X, y)
+    before = clf.predict_proba(X)
+    with pytest.raises(ValueError, match=r"every label of y; \[0, 1\] are not among \['crops'.*\]\.$"):
+        getattr(clf, method)(X[:60], np.arange(60) % 2)
+    np.testing.assert_array_equal(clf.classes_, LABELS)
+    np.testing.assert_array_equal(clf.predict_proba(X), before)
+
+
+@pytest.mark.parametrize("dtype, expected", [("Int64", "int64"), ("UInt8", "uint8"), ("boolean", "bool")])
+def test_labels_that_may_be_missing_keep_their_type(samples, dtype, expected):
+    X, y = samples
+    labels = pd.Series((y == "water").astype(int), dtype=dtype)
+    clf = M3FusionClassifier(**SMALL).fit(X, labels)
+    assert clf.classes_.dtype == clf.predict(X[:2]).dtype == expected
+    labels[3] = pd.NA
+    with pytest.raises(ValueError, match=r"missing|NaN"):
+        clf.fit(X, labels)
+
+
+@pytest.mark.parametrize("callbacks", [["a"], Callback(), "print_log", [("name", 3)]], ids=str)
+def test_callbacks_that_are_none_leave_a_model_as_it_was(samples, callbacks):
+    X, y = samples
+    clf = M3FusionClassifier(**SMALL).fit(X, y)
+    with pytest.raises(ValueError, match="callbacks must be None or a list of callbacks of skorch; got"):
+        clf.set_params(callbacks=callbacks).partial_fit(X, y)
+    assert clf.predict(X[:1])[0] in LABELS
+    clf.set_params(callbacks=[Callback, ("named", Callback())]).partial_fit(X, y)

@@ -71,6 +71,13 @@ def test_only_the_named_series_are_filled_and_others_are_left_alone(X):
     assert filled.values_of("patch") is X.values_of("patch")
 
 
+def test_gaps_that_begin_late_are_found():
+    series = np.ones((3000, 4, 1))
+    series[-1, 1] = np.nan
+    assert (GapFiller().fit_transform({"ts": series})["ts"] == 1).all()
+    assert np.isnan(series[-1, 1, 0])
+
+
 def test_series_without_gaps_keep_their_type():
     ts = np.ones((3, 4, 2), "u2")
     filled = GapFiller(["ts"]).fit_transform({"ts": ts})

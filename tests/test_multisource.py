@@ -303,3 +303,15 @@ def test_columns_of_tables_within_a_container_keep_their_order(tmp_path):
     np.testing.assert_array_equal(
         M3FusionClassifier.load(tmp_path / "model.m3f").predict_proba({"v": table}), expected
     )
+
+
+def test_columns_of_tables_keep_their_names():
+    table = pd.DataFrame({"elevation": [1.0, 2], "slope": [3.0, 4]})
+    X = MultiSource(terrain=table, ts=np.zeros((2, 3, 1)))
+    names = ("elevation", "slope")
+    joined = MultiSource.concatenate([X, X[:1]])
+    for some in (X.materialize(), X.replace(ts=np.ones((2, 4, 1))), joined, X[[0]], X.select(["terrain"])):
+        assert some.specs["terrain"].names == names
+    assert X.replace(terrain=np.ones((2, 2))).specs["terrain"].names is None
+    with pytest.raises(ValueError, match=r"columns \['elevation', 'slope'\] of part 0, .* got \['slope"):
+        MultiSource.concatenate([X, X.replace(terrain=table[["slope", "elevation"]])])

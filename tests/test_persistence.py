@@ -61,6 +61,20 @@ def test_names_of_columns_travel_along(tmp_path):
         twin.predict(frame[frame.columns[::-1]])
 
 
+def test_columns_of_a_table_among_the_sources_travel_along(tmp_path):
+    X, _ = make_samples()
+    table = pd.DataFrame(np.random.default_rng(1).normal(size=(len(X), 2)), columns=["elevation", "slope"])
+    clf = M3FusionClassifier(**SMALL, classes=range(2)).fit(X.replace(terrain=table), np.arange(24) % 2)
+    clf.save(tmp_path / "model.m3f")
+    twin = M3FusionClassifier.load(tmp_path / "model.m3f")
+    assert twin.sources_["terrain"].names == ("elevation", "slope") and twin.classes == [0, 1]
+    with pytest.raises(ValueError, match=r"must have the columns .* of fit, in their order"):
+        twin.predict(X.replace(terrain=table[["slope", "elevation"]]))
+    twin.save(tmp_path / "again.m3f")
+    assert (tmp_path / "again.m3f").read_bytes() == (tmp_path / "model.m3f").read_bytes()
+    assert len(twin.predict(X.replace(terrain=table.to_numpy()))) == 24  # without names, taken as it is
+
+
 def test_a_loaded_classifier_can_be_fitted_saved_and_pickled_again(tmp_path):
     X, y = make_samples()
     clf = M3FusionClassifier(**SMALL).fit(X, y)

@@ -123,7 +123,7 @@ def test_missing_values_pass_only_where_they_are_allowed(model, X):
 
 
 def test_infinity_is_never_allowed(model):
-    with pytest.raises(ValueError, match=r"X\['v'\] contains infinity in 1 of 2 samples\. Replace them"):
+    with pytest.raises(ValueError, match=r"X\['v'\] contains infinity in 1 of 2 samples\. Replace it by NaN"):
         check_sources(model, {"v": np.array([[np.inf], [np.nan]])}, reset=True, allow_nan=True)
 
 

@@ -50,11 +50,10 @@ class Int8Linear:
     """``(scale * q + shift) @ weight.T + bias``, or its sum with another array, of stored values q.
 
     The shift counts with the weights as they are rounded, so that their errors matter as much as values
-    differ from its opposite: choose it so that the sums are small. `kind`, float32 or bfloat16, is theirs.
+    differ from its opposite: choose it so that the sums are small.
     """
 
-    def __init__(self, weight, scale, bias=None, shift=None, kind=torch.float32):
-        self.kind = kind
+    def __init__(self, weight, scale, bias=None, shift=None):
         integers, weight_scale = quantized(weight.float())
         packed = torch.ops.onednn.qlinear_prepack(integers, None)
         self.given = scale, 0, packed, weight_scale, _zeros(integers)
@@ -63,12 +62,12 @@ class Int8Linear:
             of_shift = ((integers * shift).sum(dim=1) * weight_scale).float()
             self.bias = of_shift if bias is None else self.bias + of_shift
 
-    def __call__(self, q):  # (n, inputs) uint8 -> (n, outputs)
-        to = self.bias, 1.0, 0, self.kind
+    def __call__(self, q):  # (n, inputs) uint8 -> (n, outputs) float32
+        to = self.bias, 1.0, 0, torch.float32
         return torch.ops.onednn.qlinear_pointwise(q, *self.given, *to, "none", [], "")
 
-    def add_to(self, sums, q, relu=False):  # (n, outputs), contiguous, which are changed
-        to = self.bias, 1.0, 0, self.kind, 1.0, 0, "sum", 1.0, "relu" if relu else "none"
+    def add_to(self, sums, q, relu=False):  # (n, outputs) float32, contiguous, which are changed
+        to = self.bias, 1.0, 0, torch.float32, 1.0, 0, "sum", 1.0, "relu" if relu else "none"
         return torch.ops.onednn.qlinear_pointwise.binary(q, *self.given, sums, *to, [], "")
 
 

@@ -1,9 +1,12 @@
 """The patch encoder for prediction: what neighbouring patches have in common is computed once.
 
 The first convolution, its pooling and the second convolution see no border of the patch, so that their values
-are those of the whole image: patches that start on even and odd rows and columns are pooled in four ways. The
-third convolution sees the border of each patch, so from there on each patch is by itself.
+are those of the whole image: pooled everywhere, they are set apart in four, for patches that start on even
+and odd rows and columns. The third convolution sees the border of each patch, so from there on each patch is
+by itself.
 """
+
+import math
 
 import torch
 from torch import nn
@@ -24,8 +27,8 @@ from .int8 import (
 )
 from .products import FloatLinear
 
-AT_ONCE = 64  # patches, those of all dates too, so that their maps stay small
-POOLED_AT_ONCE = 1 << 22  # values of the first map of single patches, so that they stay in the processor
+AT_ONCE = 3 << 19  # values of the pooled maps of patches, so that the next maps stay in the processor
+FIRST_AT_ONCE = 1 << 22  # the same of the first map of single patches
 
 
 class PreparedPatchEncoder(nn.Module):
@@ -42,8 +45,13 @@ class PreparedPatchEncoder(nn.Module):
 
     def forward(self, x):  # (n, bands, 25, 25) or PatchBlock -> (n, 512)
         if not isinstance(x, PatchBlock):
-            return torch.cat([self._single(part) for part in x.split(AT_ONCE)])
+            return torch.cat([self._single(part) for part in x.chunk(self._n_parts(len(x), x.shape[2:]))])
         return self._shared(x) if self.shares else self(x.patches())
+
+    def _n_parts(self, n, size):  # of n patches: what follows the pooled maps is computed part by part
+        padding, kernel = self.layers.one.padding, self.layers.one.weight.shape[2]
+        sides = [(side + 2 * padding - kernel + 1) // (2 if self.pooled else 1) for side in size]
+        return max(1, -(-n * len(self.layers.one.weight) * math.prod(sides) // AT_ONCE))
 
     def _single(self, x):  # (n, bands, height, width) -> (n, outputs)
         maps = self.layers.second(self.layers.normalised(self._pooled(x)))
@@ -54,17 +62,18 @@ class PreparedPatchEncoder(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         if not self.pooled:
             return self.layers.first(x)
-        n = max(1, POOLED_AT_ONCE // (len(self.layers.one.weight) * x.shape[2] * x.shape[3]))
+        n = max(1, FIRST_AT_ONCE // (len(self.layers.one.weight) * x.shape[2] * x.shape[3]))
         return torch.cat([_largest(self.layers.first(part), 2) for part in x.split(n)])
 
     def _shared(self, block):
         maps = self._of_image(block)
         flat, sides = _flat(maps), [(size - 6) // 2 - 2 for size in block.size]
         half, places = self.layers.half(flat), _places(block, maps.shape[2:], sides)
-        return torch.cat([self._at(flat, half, part, sides) for part in places.split(AT_ONCE)])
+        parts = places.chunk(self._n_parts(len(block), block.size))
+        return torch.cat([self._at(flat, half, part, sides) for part in parts])
 
     def _of_image(self, block):  # -> (4, filters, about half the height, about half the width)
-        """Maps of the second convolution, pooled in four ways before."""
+        """Maps of the second convolution, for patches that start on even and odd rows and columns."""
         more = [0 if size % 2 else 2 for size in block.size]  # so that the last pixels of even sizes count
         image = pad(block.image[None], (0, more[1], 0, more[0]))
         maps = self.layers.first(image.contiguous(memory_format=torch.channels_last))
@@ -103,8 +112,9 @@ def _in_four_ways(maps):  # (1, filters, height, width) -> (4, filters, half the
 class Layers:
     """What every arithmetic has in common: the first layer, in floats, and the way from the third on.
 
-    ReLU and normalisation of the first are behind the pooling, of a quarter of the values: the largest comes
-    out the same. A filter whose normalisation turns large into small has the opposite sign until then.
+    ReLU and normalisation of the first are behind the pooling, which leaves single patches a quarter of the
+    values: the largest comes out the same. A filter whose normalisation turns large into small has the
+    opposite sign until then.
     Each arithmetic has its own `normalised`, `second`, `half`, `third` and `second_half`.
     """
 
@@ -191,9 +201,9 @@ class Int8Layers(Layers):
         self.third = _convolution(encoder.conv3[0], two, steps[1:])
         first_half, second_half, bias = _last_products(encoder)
         first_half, shift = (pad(part, (0, CONSTANTS)) for part in (first_half * two.sign, two.shift))
-        self.half = Int8Linear(first_half, steps[1], bias, shift, kind)
+        self.half = Int8Linear(first_half, steps[1], bias, shift)
         mean = encoder.conv3[2].running_mean
-        self.second_half = Int8Linear(second_half, steps[2], second_half @ mean, -mean, kind)
+        self.second_half = Int8Linear(second_half, steps[2], second_half @ mean, -mean)
 
     def normalised(self, maps):  # -> stored
         return to_bytes(maps.mul_(self.sign).float().add_(0.5).clamp_(0, LARGEST))
