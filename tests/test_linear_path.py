@@ -6,6 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from m3fusion_sk import M3FusionClassifier, MultiSource
+from m3fusion_sk.network import linear_path
 from m3fusion_sk.network.linear_path import POOLED_VALUES, LinearPath
 from m3fusion_sk.sources import PatchSpec, SeriesSpec
 
@@ -82,3 +83,28 @@ def test_a_class_that_differs_in_a_small_direction_is_found_by_the_path_alone():
     ]
     assert scores[1] > 0.9
     assert scores[1] > scores[0] + 0.1
+
+
+@pytest.mark.parametrize("n, components", [(3, 8), (11, 8), (19, 4), (60, 8)])
+def test_few_samples_of_many_values_give_the_same_components(n, components, monkeypatch):
+    rng = np.random.default_rng(0)
+    rows, weights = rng.normal(3, 1, (n, 5, 4)) * np.arange(1, 5), rng.integers(0, 3, n).astype(float)
+    weights[:3] = 1, 2, 1
+    blocks = [(rows[:2], weights[:2]), (rows[2:], weights[2:])]
+    expected = LinearPath(SeriesSpec(5, 4), components).fit(blocks)
+    monkeypatch.setattr(linear_path, "LARGE", 19)
+    path = LinearPath(SeriesSpec(5, 4), components).fit(iter(blocks))
+    np.testing.assert_allclose(path.center, expected.center, rtol=1e-10)
+    np.testing.assert_allclose(path.projection, expected.projection, rtol=1e-6, atol=1e-8)
+    assert (path.projection != 0).any(axis=0).sum() == min(components, (weights > 0).sum() - 1, 20)
+    assert LinearPath(SeriesSpec(5, 4), components).fit(iter([])).projection.abs().max() == 0
+
+
+def test_long_series_cost_what_their_samples_cost(monkeypatch):
+    sizes, eigh = [], linear_path.eigh
+    monkeypatch.setattr(linear_path, "eigh", lambda a, **how: sizes.append(len(a)) or eigh(a, **how))
+    rows = np.random.default_rng(0).normal(size=(60, 100, 60)).astype(np.float32)
+    path = LinearPath(SeriesSpec(100, 60), 16).fit([(rows, np.ones(60))])
+    assert sizes == [60]  # not 6,000
+    got = path(torch.from_numpy(rows).double()).numpy()
+    np.testing.assert_allclose(np.cov(got.T, bias=True), np.eye(16), atol=1e-5)

@@ -1,5 +1,7 @@
 """A linear path beside an encoder: whitened principal components of the flattened source."""
 
+from itertools import chain
+
 import numpy as np
 import torch
 from scipy.linalg import eigh
@@ -8,6 +10,7 @@ from torch import nn
 from ..sources import PatchSeriesSpec, PatchSpec
 from .moments import class_moments
 
+LARGE = 1024  # values, whose covariance takes longer than products of fewer samples
 POOLED_VALUES = 512  # patches are averaged over squares until at most this many values remain
 
 
@@ -44,23 +47,55 @@ class LinearPath(nn.Module):
 
     def fit(self, blocks):
         """Learn center and components from blocks of scaled samples (n, ...) and their weights (n,)."""
-        moments = class_moments(
-            (self.flatten(torch.as_tensor(values)).numpy(), weights[:, None]) for values, weights in blocks
-        )
-        if moments is None:  # no training sample has this source
+        blocks = ((self.flatten(torch.as_tensor(values)).numpy(), weights) for values, weights in blocks)
+        found = _principal(blocks, *self.projection.shape)
+        if found is None:  # no training sample has this source
             return self
-        center, covariance = moments.means[0], moments.within
-        size = len(center)
-        variance, vectors = eigh(covariance, subset_by_index=(size - self.n_outputs, size - 1))
-        variance, vectors = variance[::-1], vectors[:, ::-1]
+        center, variance, vectors = found
         vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
         kept = variance > 1e-6 * max(variance[0], np.finfo(float).tiny)  # beyond the rank there is noise
         scale = np.where(kept, 1 / np.sqrt(np.where(kept, variance, 1)), 0)
-        self.center, self.projection = (
-            torch.as_tensor(center),
-            torch.as_tensor(np.ascontiguousarray(vectors * scale)),
-        )
+        self.center = torch.as_tensor(center)
+        self.projection = torch.as_tensor(np.ascontiguousarray(vectors * scale))
         return self
+
+
+def _principal(blocks, size, n):
+    """Center, and the n largest variances and their directions, of blocks of rows with weights."""
+    rows = _few_rows(blocks, size) if size > LARGE else []
+    if rows and sum(len(values) for values, _ in rows) < size:
+        return _of_few_rows(*(np.concatenate(parts) for parts in zip(*rows, strict=True)), n)
+    moments = class_moments((values, weights[:, None]) for values, weights in chain(rows, blocks))
+    if moments is None:
+        return None
+    variance, vectors = eigh(moments.within, subset_by_index=(size - n, size - 1))
+    return moments.means[0], variance[::-1], vectors[:, ::-1]
+
+
+def _few_rows(blocks, most):
+    """The first blocks, until they have so many rows."""
+    rows, n = [], 0
+    for values, weights in blocks:
+        rows.append((values, weights))
+        n += len(values)
+        if n >= most:
+            break
+    return rows
+
+
+def _of_few_rows(values, weights, n):
+    """The same of fewer rows than values, by their products with each other; 0 where there are none."""
+    share = weights.astype(np.float64) / weights.sum()
+    center = share @ values
+    moved = np.sqrt(share)[:, None] * (values - center)
+    first = max(len(moved) - n, 0)
+    squares, left = eigh(moved @ moved.T, subset_by_index=(first, len(moved) - 1))
+    variance, vectors = np.zeros(n), np.zeros((len(center), n))
+    found = len(squares)
+    variance[:found] = squares[::-1].clip(0)
+    lengths = np.sqrt(np.where(variance > 0, variance, 1))[:found]
+    vectors[:, :found] = moved.T @ left[:, ::-1] / lengths
+    return center, variance, vectors
 
 
 def pooling(spec):
