@@ -64,11 +64,12 @@ def test_shared_patches_give_what_single_ones_give(size, step):
         assert np.abs(inference.run(prepared, X[::-3], compute) - expected[::-3]).max() < 1e-10
 
 
-def test_patches_are_computed_some_at_a_time(monkeypatch):
+@pytest.mark.parametrize("at_once", [("AT_ONCE", 8), ("POOLED_AT_ONCE", 8 * 4 * 9 * 9)])
+def test_patches_are_computed_some_at_a_time(at_once, monkeypatch):
     X, y = samples()
     clf = M3FusionClassifier(**{**SMALL, "dtype": "float64"}).fit(X, y)
     expected, numbers, last = as_trained(clf, X), [], patches.Layers.last
-    monkeypatch.setattr(patches, "AT_ONCE", 8 * 4 * 9 * 9)  # eight patches
+    monkeypatch.setattr(patches, *at_once)  # eight patches
     monkeypatch.setattr(patches, "FIRST_AT_ONCE", 3 * 4 * 25 * 25)  # three patches
     monkeypatch.setattr(patches.Layers, "last", lambda *given: numbers.append(given[-1][0]) or last(*given))
     for some in (X, X.materialize()):

@@ -27,7 +27,8 @@ from .int8 import (
 )
 from .products import FloatLinear
 
-AT_ONCE = 3 << 19  # values of the pooled maps of patches, so that the next maps stay in the processor
+AT_ONCE = 256  # patches, those of all dates too, so that their maps stay small
+POOLED_AT_ONCE = 3 << 19  # values of their pooled maps, so that the next ones stay in the processor
 FIRST_AT_ONCE = 1 << 22  # the same of the first map of single patches
 
 
@@ -51,7 +52,8 @@ class PreparedPatchEncoder(nn.Module):
     def _n_parts(self, n, size):  # of n patches: what follows the pooled maps is computed part by part
         padding, kernel = self.layers.one.padding, self.layers.one.weight.shape[2]
         sides = [(side + 2 * padding - kernel + 1) // (2 if self.pooled else 1) for side in size]
-        return max(1, -(-n * len(self.layers.one.weight) * math.prod(sides) // AT_ONCE))
+        most = min(AT_ONCE, max(1, POOLED_AT_ONCE // (len(self.layers.one.weight) * math.prod(sides))))
+        return max(1, -(-n // most))
 
     def _single(self, x):  # (n, bands, height, width) -> (n, outputs)
         maps = self.layers.second(self.layers.normalised(self._pooled(x)))
