@@ -321,3 +321,16 @@ def test_an_array_that_does_not_decode_is_an_error_that_names_its_source(tmp_pat
     with pytest.raises(OSError, match="the array of source 'v' cannot be read at rows and columns"):
         ChunkedPredictor(CodeReader()).predict(scene, tmp_path / "map.tif")
     assert not (tmp_path / "map.tif").exists()
+
+
+def test_masked_arrays_are_refused_since_their_mask_would_be_lost():
+    masked = np.ma.masked_less(np.ones((1, HEIGHT, WIDTH)), 0)
+    with pytest.raises(ValueError, match=r"source 'v' must be a plain one; .*RasterArray\(values.filled"):
+        Scene({"v": VectorRaster(RasterArray(masked, PLACE))}, grid="v")
+
+
+def test_an_array_with_a_dimension_of_dates_says_how_many_there_are():
+    array = RasterArray(np.zeros((3, 2, HEIGHT, WIDTH), np.uint8), PLACE)
+    assert SeriesRaster(array).open("s").spec.shape == (3, 2)
+    with pytest.raises(ValueError, match=r"6 bands / n_bands=3.*dates of the array"):
+        SeriesRaster(array, n_bands=3).open("s")

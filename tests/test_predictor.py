@@ -18,6 +18,7 @@ from m3fusion_sk.mapping import (
     SeriesRaster,
     VectorRaster,
     assembly,
+    run,
 )
 from m3fusion_sk.mapping.legend import Legend
 
@@ -306,6 +307,54 @@ def test_a_failed_map_leaves_its_finished_chunks_only(scene, tmp_path):
     assert len(list(path.parent.glob("map.tif.run/chunks/*"))) == 3
 
 
+def test_a_run_that_failed_before_its_first_chunk_is_in_no_ones_way(scene, tmp_path):
+    path = tmp_path / "map.tif"
+    with pytest.raises(RuntimeError, match="stopped"):
+        ChunkedPredictor(CodeReader(["a", "b"], stop_after=0)).predict(scene, path)
+    assert path.with_name("map.tif.run").exists()
+    ChunkedPredictor(CodeReader()).predict(scene, path)
+    assert path.exists() and not path.with_name("map.tif.run").exists()
+    with pytest.raises(RuntimeError, match="stopped"):
+        ChunkedPredictor(CodeReader(["a", "b"], stop_after=2), 3).predict(scene, tmp_path / "other.tif")
+    with pytest.raises(RunMismatch, match="holds chunks of another run"):
+        ChunkedPredictor(CodeReader(), 3).predict(scene, tmp_path / "other.tif")
+
+
+@pytest.mark.parametrize("name", ["map.tif", "map_proba.tif", "map.report.json", "map.png"])
+def test_files_that_come_while_a_map_is_made_are_not_replaced(scene, tmp_path, name):
+    class Slow(CodeReader):
+        def predict_proba(self, X):
+            path.with_name(name).write_text("precious")
+            return super().predict_proba(X)
+
+    path = tmp_path / "maps" / "map.tif"
+    path.parent.mkdir()
+    slow = Slow(range(1, 4))
+    predictor = ChunkedPredictor(slow, outputs=["proba"], quicklook=True)
+    with pytest.raises(RunMismatch, match=f"{name} exists already"):
+        predictor.predict(scene, path)
+    assert path.with_name(name).read_text() == "precious"
+    path.with_name(name).unlink()
+    slow.stop_after = slow.n_calls  # every chunk is there
+    predictor.predict(scene, path)
+    assert (read_map(path) > 0).any()
+
+
+def test_a_quicklook_that_cannot_be_drawn_does_not_cost_the_map(scene, tmp_path, monkeypatch):
+    def fail(*given):
+        raise RuntimeError("latex could not be found")
+
+    path = tmp_path / "map.tif"
+    monkeypatch.setattr(run, "write_quicklook", fail)
+    for _ in range(2):  # the second call finds the map
+        with pytest.warns(UserWarning, match=r"map.tif has no quick-look: .*RuntimeError: latex"):
+            ChunkedPredictor(CodeReader([1, 2]), quicklook=True).predict(scene, path)
+        assert (read_map(path) > 0).any() and not path.with_name("map.tif.run").exists()
+    monkeypatch.undo()
+    ChunkedPredictor(CodeReader([1, 2]), quicklook=True).predict(scene, path)
+    assert path.with_suffix(".png").exists()
+
+
 def test_a_map_that_reads_back_otherwise_is_refused(scene, tmp_path, monkeypatch):
     def wrong(plain, final, layer, block):
         with rasterio.open(plain, "r+") as file:
@@ -387,6 +436,13 @@ def test_colours_are_given_by_class():
     with pytest.raises(TypeError, match=r"colors must be a dict, such as \{'wood': .*; got list"):
         Legend.of(["wood", "town"], [(1, 2, 3), (4, 5, 6)])
     assert Legend.of(["wood", "town"], {"town": np.array([1, 2, 3], "uint8")}).colors[1] == (1, 2, 3)
+
+
+@pytest.mark.parametrize("n", [2, 40])
+def test_colours_that_are_not_given_differ_from_those_that_are(n):
+    defaults = Legend.of(range(1, n + 1)).colors
+    colors = Legend.of(range(1, n + 1), {n: defaults[0]}).colors
+    assert colors[-1] == defaults[0] and len(set(colors)) == n
 
 
 def test_the_map_needs_a_folder_and_must_not_replace_a_source(scene, tmp_path):

@@ -498,6 +498,35 @@ def test_a_pixel_on_the_edge_of_a_polygon_is_whole(scene):
         scene.sample(polygons(box(2, 2, 5, 4), y=[1]), "y", inside="touch")
 
 
+def test_polygons_that_cross_themselves_hold_the_pixels_of_their_parts(scene):
+    bow_tie = shapely.Polygon([(0, 0), (8, 8), (8, 0), (0, 8)])
+    assert not bow_tie.is_valid
+    whole = scene.sample(polygons(bow_tie, y=[1]), "y", inside="whole")
+    parts = scene.sample(polygons(shapely.make_valid(bow_tie), y=[1]), "y", inside="whole")
+    assert len(whole) == len(parts) == 2 * (6 + 4 + 2)
+    np.testing.assert_array_equal(whole.rows, parts.rows)
+    np.testing.assert_array_equal(whole.cols, parts.cols)
+
+
+def test_an_object_whose_pixels_are_all_thinned_does_not_lack_data(scene):
+    layer = polygons(*(box(i, 0, i + 1, 3) for i in range(4)), y=[1] * 4, farm=[5] * 4)
+    samples = scene.sample(layer, "y", group="farm", max_pixels=2)
+    assert len(samples) == 2 and samples.report["thinned_pixels"] == 10
+    assert samples.report["nodata_objects"] == samples.report["nodata_pixels"] == 0 and not samples.dropped
+
+
+@pytest.mark.parametrize("name", ["./v.tif", "sub//v.tif", "./sub/./v.tif", "sub/../v.tif", "././/v.tif"])
+def test_a_relative_path_may_be_written_in_any_way(tmp_path, monkeypatch, name):
+    for place in (tmp_path, tmp_path / "sub"):
+        place.mkdir(exist_ok=True)
+        write(place / "v.tif", coded(1, 3, 4))
+    monkeypatch.chdir(tmp_path)
+    scene = Scene({"v": VectorRaster(name)}, grid="v")
+    monkeypatch.chdir(tmp_path / "sub")  # the file stays the one that was meant
+    assert scene.files() == [tmp_path / os.path.normpath(name)]
+    assert len(scene.read(Window(0, 0, 4, 3))) == 12
+
+
 def test_an_object_gives_at_most_so_many_pixels(tmp_path):
     scene = write_scene(tmp_path, nodata_pixels=[(0, 0)])
     layer = polygons(box(0, 0, 6, 6), box(7, 7, 8, 9), box(0, 7, 6, 12), y=[1, 2, 3])

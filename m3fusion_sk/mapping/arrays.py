@@ -75,6 +75,12 @@ class ArrayFile:
                 f"Source {name!r} must be an array of shape (n_bands, height, width) or (n_dates, n_bands, "
                 f"height, width); got {getattr(values, 'shape', type(values).__name__)}."
             )
+        if np.ma.isMaskedArray(values):
+            raise ValueError(
+                f"The array of source {name!r} must be a plain one; got a masked array, whose mask would be "
+                "lost. Fill it with a value that stands for nodata, and name that value: "
+                "RasterArray(values.filled(-9999), ...), nodata=-9999."
+            )
         dtype = np.dtype(values.dtype)
         check_numbers(name, path, dtype)
         bands = check_bands(name, path, bands, int(np.prod(values.shape[:-2], dtype=int)))
@@ -88,6 +94,11 @@ class ArrayFile:
     @property
     def n_bands(self):
         return len(self.bands)
+
+    @property
+    def n_dates(self):
+        """Size of the dimension of dates, where there is one."""
+        return self.values.shape[0] if len(self.values.shape) == 4 else None
 
     def read(self, rows, cols):
         """Values of the half-open ranges of rows and columns, as (n_bands, height, width)."""

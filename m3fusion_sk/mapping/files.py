@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -218,8 +219,11 @@ def in_any_folder(path, files):
     """
     for name in (path, *files):
         place = _place(name)
-        if place is not None and not place.is_absolute() and str(place) in path:
-            return path.replace(str(place), os.path.abspath(place), 1)
+        if place is not None and not place.is_absolute():
+            as_given = r"(?:\./+)*" + r"/+(?:\./+)*".join(map(re.escape, place.parts))  # "./a//b" is a/b too
+            found = re.search(as_given, path)
+            if found:
+                return path[: found.start()] + os.path.abspath(place) + path[found.end() :]
     return path
 
 

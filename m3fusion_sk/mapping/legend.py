@@ -3,6 +3,7 @@
 import colorsys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from numbers import Integral, Real
 
 import numpy as np
@@ -69,7 +70,8 @@ class Legend:
             )
         dtype = np.uint8 if max(codes) <= 255 else np.uint16
         chosen = _check_colors(colors or {}, labels)
-        shades = tuple(chosen.get(label, _default_color(i)) for i, label in enumerate(labels))
+        others = _others(chosen)
+        shades = tuple(chosen.get(label) or next(others) for label in labels)
         shades += (UNSURE_COLOR,) * len(extra)
         return cls(np.array(codes, dtype), names + extra, shades, reject)
 
@@ -103,6 +105,11 @@ def _checked_reject(reject, names):
             f"reject calls pixels {UNSURE!r}, which is a class already: {list(names)}. Rename it."
         )
     return float(reject)
+
+
+def _others(chosen):
+    """Colours one after another, without those that are chosen."""
+    return (shade for shade in map(_default_color, count()) if shade not in chosen.values())
 
 
 def _default_color(i):

@@ -99,5 +99,8 @@ def _holds(shape, rows, cols):
     """Whether a shape holds each pixel as a whole; its edge may be the pixel's."""
     import shapely
 
+    if not shape.is_valid:  # it crosses itself: what GEOS says of it would be wrong
+        parts = shapely.get_parts(shapely.make_valid(shape))
+        shape = shapely.union_all(parts[shapely.get_dimensions(parts) == 2])
     shapely.prepare(shape)
     return shapely.covers(shape, shapely.box(cols, rows, cols + 1, rows + 1))

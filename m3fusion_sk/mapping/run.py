@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import socket
+import warnings
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -214,16 +215,31 @@ class Run:
             outputs[layer.name] = assemble(mosaic, self.job.legend, self.key, final), final
         told = make_report(self.key, self.job, store, progress, outputs)
         (finished, _), *others = outputs.values()
-        if quicklook:
-            drawn = write_quicklook(finished, self.folder / "quicklook.png"), self.picture
-            told["quicklook"] = told_of(*drawn)
-            others.append(drawn)
+        drawn = self._drawn(finished, self.folder) if quicklook else None
+        if drawn is not None:
+            told["quicklook"] = told_of(drawn, self.picture)
+            others.append((drawn, self.picture))
+        self.check_free(quicklook)  # what came meanwhile is not replaced either
         self._keep_report_of_replaced()
         self._write_report(told, self.folder)
         for each in others:
             publish(*each)
         publish(finished, self.path)
         self._clean_up()
+
+    def _drawn(self, finished, folder):
+        """The quick-look of a map, or None with a warning: a picture must not cost the map."""
+        try:
+            return write_quicklook(finished, Path(folder, "quicklook.png"))
+        except OSError:  # a full disk, which the rest meets too
+            raise
+        except Exception as error:
+            warnings.warn(
+                f"{self.path} has no quick-look: it could not be drawn ({type(error).__name__}: {error}). "
+                "The map itself is not concerned; quicklook=False leaves the picture out.",
+                stacklevel=2,
+            )
+            return None
 
     def _keep_report_of_replaced(self):
         """What belongs to the map that is replaced is known from here on, however often this is stopped."""
@@ -248,7 +264,9 @@ class Run:
         if self.picture.exists():
             return
         with _as_not_written(self.path, self.folder), TemporaryDirectory(dir=self.path.parent) as folder:
-            drawn = write_quicklook(self.path, Path(folder, "quicklook.png"))
+            drawn = self._drawn(self.path, folder)
+            if drawn is None:
+                return
             told = {**read_report(self.report), "quicklook": told_of(drawn, self.picture)}
             publish(drawn, self.picture)
             self._write_report(told, Path(folder))

@@ -122,6 +122,7 @@ def take_samples(scene, labelled, max_pixels, random_state, block_size):
         rows, cols, objects, n_nodata = rows[valid], cols[valid], objects[valid], int((~valid).sum())
         groups = np.unique(labelled.groups, return_inverse=True)[1]
         chosen = _at_most(groups[objects], max_pixels, random_state)
+        with_pixels -= {*objects.tolist()} - {*objects[chosen].tolist()}  # what lost all has data
         rows, cols, objects, n_thinned = rows[chosen], cols[chosen], objects[chosen], int((~chosen).sum())
     X, valid, lacking = _extract(scene, rows, cols, block_size)
     n_nodata += int((~valid).sum())

@@ -1,5 +1,6 @@
 """A scene: named sources on their own grids, seen from the pixels of one of them."""
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,7 +28,7 @@ class Scene:
     ----------
     sources : dict of str to SeriesRaster, PatchRaster, VectorRaster or PatchSeriesRaster
         The sources by name. An estimator trained on samples of one scene predicts on any scene with the
-        same names.
+        same names; one of scikit-learn's that takes plain tables, with the same order too.
     grid : str
         Name of the source whose pixels are the target grid.
     optional : str or collection of str, default=()
@@ -117,7 +118,7 @@ class Scene:
         dates = getattr(self._readers[name], "dates", None)
         if dates is None:
             return [f"t{i:02}" for i in range(self.specs[name].n_dates)]
-        return [str(date).removesuffix("T00:00:00.000000000") for date in dates]
+        return [re.sub(r"T00:00:00(\.0+)?$", "", str(date)) for date in dates]
 
     def files(self):
         """All files on this machine that the values come from, those of virtual rasters included."""

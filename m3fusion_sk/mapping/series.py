@@ -151,6 +151,9 @@ def _infer_spec(name, n_bands, reader, stack):
         counts["files" if reader.per_date == 1 else "lists of files"] = len(stack.files) // reader.per_date
     elif n_bands is not None:
         counts[f"{stack.n_bands} bands / n_bands={n_bands}"] = stack.n_bands // n_bands
+    n_own = getattr(stack.files[0], "n_dates", None)
+    if n_own is not None:
+        counts["dates of the array"] = n_own
     if reader.dates is not None:
         counts["dates"] = np.size(reader.dates)
     if mask is not None:

@@ -45,7 +45,7 @@ class ChunkStore:
             If the folder is of a run with another key and `overwrite` is False.
         """
         if folder.exists() and not _is_of(folder, key):
-            if not overwrite:
+            if not overwrite and not _is_begun(folder):
                 raise _mismatch(folder, key)
             if not _is_of_any(folder):
                 raise FileExistsError(
@@ -153,6 +153,12 @@ def _read_run(folder):
         return run if isinstance(run, dict) else {}
     except (FileNotFoundError, ValueError):
         return {}
+
+
+def _is_begun(folder):
+    """Whether it is of a run that ended before its first chunk, and replaces no map."""
+    chunks = folder / _CHUNKS
+    return _is_of_any(folder) and not any(chunks.glob("*")) and not replaced_in(folder).exists()
 
 
 def _is_of_any(folder):
