@@ -70,6 +70,39 @@ def test_dates_in_the_names_of_files_bring_them_into_order(tmp_path):
     np.testing.assert_array_equal(all_of(SeriesRaster(single, dates="names")), expected(series[:, 1:]))
 
 
+def test_files_are_not_sorted_away_from_what_is_given_in_their_order(tmp_path):
+    paths = write_by_date_and_band(tmp_path, values())
+    stack = write(tmp_path / "scl.tif", np.full((3, HEIGHT, WIDTH), 4, "u1"))
+    factors = [[1, 1], [10, 10], [100, 100]]
+    for given, words in (
+        ({"mask": stack}, "mask"),
+        ({"scale": factors, "offset": factors}, "scale and offset"),
+    ):
+        with pytest.raises(
+            ValueError, match=f"files in the order of their dates where {words} say something"
+        ):
+            SeriesRaster(paths[::-1], dates="names", **given).open("s")
+        SeriesRaster(paths, dates="names", **given).open("s")
+    SeriesRaster(paths[::-1], dates="names", scale=[[2, 3]]).open("s")
+
+
+def test_masks_are_given_by_date_wherever_dates_are(tmp_path):
+    paths, series = write_by_date_and_band(tmp_path, values()), values()
+    whole = write(tmp_path / "whole.tif", series.reshape(6, HEIGHT, WIDTH))
+    clear, cloudy = (write(tmp_path / f"{n}.tif", np.full((1, HEIGHT, WIDTH), n, "u1")) for n in (4, 9))
+    masks = dict(zip(DATES, (clear, cloudy, clear), strict=True))
+    filled = all_of(SeriesRaster(paths, dates=DATES, mask=[clear, cloudy, clear]))
+    assert (filled[:, 1] != expected(series)[:, 1]).any()
+    for source in (
+        SeriesRaster(whole, dates=DATES, mask=masks),
+        SeriesRaster(paths, dates=DATES, mask=masks),
+        SeriesRaster(paths[::-1], dates="names", mask=masks),
+    ):
+        np.testing.assert_array_equal(all_of(source), filled)
+    with pytest.raises(ValueError, match=r"mask of source 's' can be given by date only where the dates are"):
+        SeriesRaster(whole, n_bands=2, mask=masks).open("s")
+
+
 def test_dates_in_the_descriptions_of_bands_are_those_of_a_stack(tmp_path):
     import rasterio
 

@@ -22,9 +22,8 @@ def arrange(name, raster):
         if dates is not None:
             raise ValueError(f"dates of source {name!r} must be left out where the files are given by date.")
         dates, path = list(path), list(path.values())
-        mask = _of_dates(name, mask, dates) if isinstance(mask, Mapping) else mask
     if is_file(path):
-        return path, None, dates, mask
+        return path, None, dates, _masks(name, mask, dates)
     if not isinstance(path, list | tuple):
         return path, 1, dates, mask  # which the stack refuses
     groups = [list(part) if isinstance(part, list | tuple) else [part] for part in path]
@@ -38,8 +37,11 @@ def arrange(name, raster):
             _check_dates_differ(name, groups, found)
         _check_one_order(name, groups)
         order = np.argsort(found, kind="stable")
+        if (np.diff(order) < 0).any():
+            _check_sortable(name, raster)
         groups, dates = [groups[i] for i in order], [found[i] for i in order]
         mask = _by_name(name, mask, dates) if isinstance(mask, list | tuple) else mask
+    mask = _masks(name, mask, dates)
     return [part for group in groups for part in group], len(groups[0]), dates, mask
 
 
@@ -78,7 +80,29 @@ def dates_of_bands(name, stack):
     return list(dict.fromkeys(found))
 
 
-def _of_dates(name, mask, dates):
+def _check_sortable(name, raster):
+    """Refuse to sort files where something else is given date by date in their order."""
+    mask, by_date = raster.mask, {"scale": raster.scale, "offset": raster.offset}
+    ordered = [what for what, values in by_date.items() if np.ndim(values) == 2 and len(values) > 1]
+    if mask is not None and not isinstance(mask, list | tuple | Mapping):
+        ordered.append("mask")
+    if ordered:
+        raise ValueError(
+            f"Source {name!r} must have its files in the order of their dates where {' and '.join(ordered)} "
+            "say something about each date. Sort the files, and these with them."
+        )
+
+
+def _masks(name, mask, dates):
+    """Masks given by date as a list in the order of the dates; others as they are."""
+    if not isinstance(mask, Mapping):
+        return mask
+    if dates is None or isinstance(dates, str):
+        raise ValueError(
+            f"mask of source {name!r} can be given by date only where the dates are given too; give dates, "
+            "or a list of masks."
+        )
+    dates = list(dates)
     lacking = [date for date in dates if date not in mask]
     if lacking:
         raise ValueError(f"mask of source {name!r} must have a file for each date; got none for {lacking}.")
