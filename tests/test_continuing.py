@@ -306,7 +306,9 @@ def test_labels_that_may_be_missing_keep_their_type(samples, dtype, expected):
         clf.fit(X, labels)
 
 
-@pytest.mark.parametrize("callbacks", [["a"], Callback(), "print_log", [("name", 3)]], ids=str)
+@pytest.mark.parametrize(
+    "callbacks", [["a"], Callback(), "print_log", [("name", 3)]], ids=["names", "one", "text", "numbers"]
+)
 def test_callbacks_that_are_none_leave_a_model_as_it_was(samples, callbacks):
     X, y = samples
     clf = M3FusionClassifier(**SMALL).fit(X, y)
