@@ -70,7 +70,7 @@ def test_gaps_are_filled_at_once():
 
 
 def test_the_tables_of_speeds_are_written(tmp_path):
-    command = [sys.executable, str(BENCH), "recurrence", "loading", "memory", "--small", "--rounds", "1"]
+    command = [sys.executable, str(BENCH), "recurrence", "loading", "memory", "--small", "--rounds", "3"]
     output = tmp_path / "bench.json"
     result = subprocess.run([*command, "--output", str(output)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
