@@ -50,10 +50,12 @@ class PreparedPatchEncoder(nn.Module):
         return self._shared(x) if self.shares else self(x.patches())
 
     def _n_parts(self, n, size):  # of n patches: what follows the pooled maps is computed part by part
+        values = len(self.layers.one.weight) * math.prod(self._pooled_sides(size))
+        return max(1, -(-n // min(AT_ONCE, max(1, POOLED_AT_ONCE // values))))
+
+    def _pooled_sides(self, size):  # of a patch
         padding, kernel = self.layers.one.padding, self.layers.one.weight.shape[2]
-        sides = [(side + 2 * padding - kernel + 1) // (2 if self.pooled else 1) for side in size]
-        most = min(AT_ONCE, max(1, POOLED_AT_ONCE // (len(self.layers.one.weight) * math.prod(sides))))
-        return max(1, -(-n // most))
+        return [(side + 2 * padding - kernel + 1) // (2 if self.pooled else 1) for side in size]
 
     def _single(self, x):  # (n, bands, height, width) -> (n, outputs)
         maps = self.layers.second(self.layers.normalised(self._pooled(x)))
@@ -69,7 +71,7 @@ class PreparedPatchEncoder(nn.Module):
 
     def _shared(self, block):
         maps = self._of_image(block)
-        flat, sides = _flat(maps), [(size - 6) // 2 - 2 for size in block.size]
+        flat, sides = _flat(maps), [side - 2 for side in self._pooled_sides(block.size)]
         half, places = self.layers.half(flat), _places(block, maps.shape[2:], sides)
         parts = places.chunk(self._n_parts(len(block), block.size))
         return torch.cat([self._at(flat, half, part, sides) for part in parts])
