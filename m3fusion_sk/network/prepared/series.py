@@ -72,10 +72,10 @@ class FloatSteps:
             if lacking is not None:  # an open update gate carries the state over
                 a[:, :units].masked_fill_(lacking[date][:, None], torch.inf)
             torch.addmm(self.bias[2 * units :], x[date], self.inputs[:, 2 * units :], out=b)
-            gates = gates_of.add_to(a, h).sigmoid_()
-            torch.mul(gates[:, units:], h, out=reset)
-            candidate = candidate_of.add_to(b, reset).sigmoid_().mul_(2).sub_(1)
-            torch.lerp(candidate, h, gates[:, :units], out=h)
+            gates = (gates_of.add_to(a, h) if date else a).sigmoid_()  # at first h is 0
+            if date:
+                candidate_of.add_to(b, torch.mul(gates[:, units:], h, out=reset))
+            torch.lerp(b.sigmoid_().mul_(2).sub_(1), h, gates[:, :units], out=h)
             seen.add(date, h, projection(h).sigmoid_().to(self.score.dtype) @ self.score, lacking)
         return seen.mean, seen.scores
 
@@ -110,16 +110,16 @@ class Int8Steps:
         units, (n_dates, n), x = self.units, x.shape[:2], x.float()
         seen = StatesSoFar(self.score, (n_dates, n))
         g, a, b = x.new_full((n, units), 0.5), x.new_empty(n, 2 * units), x.new_empty(n, units)
-        scaled, middle = _scaled(g), _scaled(g[:1, :1])
-        stored = to_bytes(scaled)
+        middle = _scaled(g[:1, :1])
         for date in range(n_dates):
             torch.addmm(self.bias[: 2 * units], x[date], self.inputs[:, : 2 * units], out=a)
             if lacking is not None:  # an open update gate carries the state over
                 a[:, :units].masked_fill_(lacking[date][:, None], torch.inf)
             torch.addmm(self.bias[2 * units :], x[date], self.inputs[:, 2 * units :], out=b)
-            gates = self.gates.add_to(a, stored).sigmoid_()
-            reset = to_bytes(torch.lerp(middle, scaled, gates[:, units:]))
-            torch.lerp(self.candidate.add_to(b, reset).sigmoid_(), g, gates[:, :units], out=g)
+            gates = (self.gates.add_to(a, stored) if date else a).sigmoid_()  # at first h is 0
+            if date:
+                self.candidate.add_to(b, to_bytes(torch.lerp(middle, scaled, gates[:, units:])))
+            torch.lerp(b.sigmoid_(), g, gates[:, :units], out=g)
             scaled = _scaled(g)
             stored = to_bytes(scaled)
             seen.add(date, g, self.projection(stored).sigmoid_() @ self.score, lacking)
