@@ -10,10 +10,12 @@ import joblib
 import numpy as np
 import pytest
 from made_rasters import coded, write, write_vrt
+from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
@@ -123,6 +125,30 @@ def test_parameters_and_thresholds_count(network, forest):
     assert hash_estimator(twin) != before
     tree.threshold[0] = np.nextafter(tree.threshold[0], -np.inf)
     assert hash_estimator(twin) == before
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        KNeighborsClassifier(algorithm="kd_tree"),
+        KNeighborsClassifier(algorithm="ball_tree"),
+        MLPClassifier((3,), max_iter=200, tol=1, n_iter_no_change=1),
+        HistGradientBoostingClassifier(max_iter=3, max_features=0.5),
+        RandomForestClassifier(3, random_state=np.random.default_rng(0).integers(9)),
+        make_pipeline(StandardScaler(), RandomForestClassifier(3, random_state=np.random.RandomState(0))),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_what_a_session_does_beside_does_not_make_another_model(samples, model):
+    X, y = np.asarray(samples[0]), samples[1]
+    before = hash_estimator(model.fit(X, y))
+    np.random.random()  # noqa: NPY002 - the global generator, as other code may use it
+    model.predict_proba(X)
+    of_session = {name for name in model.get_params() if name.endswith(("n_jobs", "verbose"))}
+    model.set_params(**{name: 2 if name.endswith("n_jobs") else True for name in of_session})
+    assert hash_estimator(model) == before
+    assert hash_estimator(pickle.loads(pickle.dumps(model))) == before
+    assert hash_estimator(clone(model).fit(X[::2], y[::2])) != before
 
 
 def test_an_estimator_that_cannot_be_hashed_is_refused(tmp_path):

@@ -9,7 +9,9 @@ from types import CodeType, FunctionType
 
 import numpy as np
 from joblib.hashing import Hasher
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.neighbors import BallTree, KDTree
 from sklearn.utils.validation import check_is_fitted
 
 from .._version import __version__
@@ -17,6 +19,8 @@ from .._version import __version__
 __all__ = ["RunKey", "hash_estimator"]
 
 _SHOWN = 4  # differences in a message
+_OF_SESSION = "n_jobs", "verbose"  # parameters that predictions do not depend on
+_GENERATORS = np.random.RandomState, np.random.Generator
 _VALUES = bool, int, float, complex, str, bytes, np.ndarray, np.generic  # of globals that count
 
 
@@ -69,6 +73,8 @@ def hash_estimator(estimator):
     The same in every process for the same content. An object with a method ``content_hash``, which returns
     text, speaks for itself, also within a pipeline. Functions count by their code and by the numbers, texts
     and arrays that it names, not by other functions that they call; all else is hashed by its pickled state.
+    Generators of random numbers do not count, since any code may have drawn from them, nor do `n_jobs` and
+    `verbose`.
 
     Raises
     ------
@@ -98,6 +104,12 @@ class _ContentHasher(Hasher):
             obj = _values(obj)
         elif isinstance(obj, FunctionType):
             obj = ("function", obj.__module__, obj.__qualname__, *_code(obj))
+        elif isinstance(obj, _GENERATORS):
+            obj = kind.__name__
+        elif isinstance(obj, KDTree | BallTree):  # which count their own calls
+            obj = (kind.__name__, *map(np.asarray, obj.get_arrays()))
+        elif isinstance(obj, BaseEstimator) and kind.__reduce__ is object.__reduce__:
+            obj = (kind, _state(obj))
         elif isinstance(obj, np.dtype):
             obj = ("dtype", obj.str, obj.names)
         elif isinstance(obj, dict) and kind is not dict:  # its attributes need not survive pickling
@@ -114,6 +126,13 @@ def _is_fitted(obj):
     except (TypeError, AttributeError):  # it is none of scikit-learn's: it can be used as it is
         pass
     return True
+
+
+def _state(estimator):
+    state = estimator.__getstate__()
+    if not isinstance(state, dict):
+        return state
+    return {name: value for name, value in state.items() if name not in _OF_SESSION}
 
 
 def _code(function):

@@ -110,7 +110,7 @@ class Int8Steps:
         units, (n_dates, n), x = self.units, x.shape[:2], x.float()
         seen = StatesSoFar(self.score, (n_dates, n))
         g, a, b = x.new_full((n, units), 0.5), x.new_empty(n, 2 * units), x.new_empty(n, units)
-        middle = _scaled(g[:1, :1])
+        middle, scaled, stored = _scaled(g[:1, :1]), None, None
         for date in range(n_dates):
             torch.addmm(self.bias[: 2 * units], x[date], self.inputs[:, : 2 * units], out=a)
             if lacking is not None:  # an open update gate carries the state over
