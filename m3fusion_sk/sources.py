@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from numbers import Integral
 from typing import ClassVar
 
@@ -294,12 +295,18 @@ def parse_columns(names):
 
 
 def _parse_column(name):
-    for spec in reversed(KINDS):  # the longest suffix first
-        suffix = "".join(rf"_{letter}(\d+)" for letter in spec.letters)
-        match = re.fullmatch(rf"(.+?){suffix}", str(name))
+    for spec, pattern in _column_patterns():
+        match = pattern.fullmatch(str(name))
         if match:
-            return match[1], spec, tuple(int(i) for i in match.groups()[1:])
+            return match[1], spec, tuple(map(int, match.groups()[1:]))
     return None
+
+
+@cache
+def _column_patterns():
+    """How columns of each kind are named, the longest suffix first."""
+    suffixes = {spec: "".join(rf"_{letter}(\d+)" for letter in spec.letters) for spec in reversed(KINDS)}
+    return [(spec, re.compile(f"(.+?){suffix}")) for spec, suffix in suffixes.items()]
 
 
 def _spec_of_columns(name, spec, positions):
