@@ -13,6 +13,7 @@ from matplotlib import pyplot
 from m3fusion_sk import land_cover_scores
 from m3fusion_sk.calibration import calibration_scores
 from m3fusion_sk.explain import HeadComparison, SourceContributions
+from m3fusion_sk.mapping.quicklook import write_quicklook
 from m3fusion_sk.plotting import (
     add_zones,
     densest_zone,
@@ -54,6 +55,23 @@ def test_a_map_is_drawn_in_its_colours_names_and_coordinates(class_map):
     assert ax.images[0].get_extent() == [320000, 320040, 7689970, 7690000]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["forest", "water"]
     assert (ax.get_title(), ax.get_xlabel()) == ("a map", "x (m)")
+
+
+@pytest.mark.parametrize("n", [2, 39, 60])
+def test_every_class_of_a_legend_can_be_read(tmp_path, n):
+    codes = 1 + np.arange(n)
+    names = {int(code): f"class {code}" for code in codes}
+    colors = {int(code): (int(code), 200, 0) for code in codes}
+    picture = write_quicklook(
+        write_class_map(tmp_path / "map.tif", [codes], names, colors), tmp_path / "map.png"
+    )
+    assert picture.exists()
+    figure = pyplot.figure(figsize=(10, 7), layout="constrained")
+    legend = plot_class_map(tmp_path / "map.tif", ax=figure.add_subplot()).get_legend()
+    figure.draw_without_rendering()
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert len(legend.get_texts()) == n
+    assert 0 <= box.x0 < box.x1 <= whole.width and 0 <= box.y0 < box.y1 <= whole.height
 
 
 def test_a_map_is_drawn_into_given_axes_without_a_legend(class_map):

@@ -1,5 +1,7 @@
 """Figures of maps: classes, pairs, and where one map is right and the other wrong."""
 
+import math
+
 import numpy as np
 
 from .classmap import ClassMap
@@ -199,7 +201,7 @@ def plot_where_right(truth, first, second, *, names=("first", "second"), ax=None
 
 @styled
 def add_class_legend(ax, colors, **place):
-    """Name classes at the right of an Axes.
+    """Name classes at the right of an Axes, in as many columns as the figure's height asks for.
 
     Parameters
     ----------
@@ -207,7 +209,7 @@ def add_class_legend(ax, colors, **place):
     colors : dict of str to colour
         A colour as matplotlib takes it, by name.
     **place
-        Of ``Axes.legend``, to put it elsewhere.
+        Of ``Axes.legend``, to put it elsewhere or into other columns.
 
     Returns
     -------
@@ -224,7 +226,18 @@ def add_class_legend(ax, colors, **place):
     from matplotlib.patches import Patch
 
     handles = [Patch(facecolor=color, edgecolor="0.3", label=name) for name, color in colors.items()]
-    return ax.legend(handles=handles, **{"loc": "center left", "bbox_to_anchor": (1.02, 0.5), **place})
+    usual = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5), "ncols": _n_columns(ax, len(handles))}
+    return ax.legend(handles=handles, **{**usual, **place})
+
+
+def _n_columns(ax, n):
+    """Columns of a legend with n lines that is not higher than the figure."""
+    from matplotlib import rcParams
+    from matplotlib.font_manager import FontProperties
+
+    points = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points()
+    inches = (1 + rcParams["legend.labelspacing"]) * points / 72 * 1.1  # of a line; some room above and below
+    return max(1, math.ceil(n * inches * ax.figure.dpi / ax.figure.bbox.height))
 
 
 @styled
