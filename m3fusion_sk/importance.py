@@ -108,6 +108,8 @@ def grouped_importance(
         raise ValueError(f"n_repeats must be an integer from 1; got {n_repeats!r}.")
     blocks = _blocks(X.specs, by)
     names = _names(blocks, X.specs, by, labels or {})
+    if not (scoring is None or callable(scoring) or isinstance(scoring, str)):
+        raise TypeError(f"scoring must be one score, as text or a callable, or None; got {scoring!r:.200}.")
     scorer = check_scoring(estimator, scoring=scoring)
     orders = _orders(X, blocks, groups, n_repeats, check_random_state(random_state))
     score = scorer(estimator, X, y)

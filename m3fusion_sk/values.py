@@ -25,7 +25,8 @@ def as_values(name, values):
             f"X[{name!r}] must be dense; got the sparse type {type(values).__name__}. Use .toarray()."
         )
     if hasattr(values, "detach"):  # a torch tensor
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
     if not all(hasattr(values, a) for a in ("shape", "dtype", "__getitem__")) or hasattr(values, "iloc"):
         values = _as_array(name, values)
     dtype = np.dtype(values.dtype)

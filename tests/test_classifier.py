@@ -579,6 +579,7 @@ def test_labels_weights_and_groups_are_checked(samples, arguments, message):
         ({"batch_size": 1, "feature_norm": True}, "batch_size must be at least 2 for batch normalisation"),
         ({"normalize": np.array(["standard"])}, "normalize must be one of"),
         ({"device": "abacus"}, "device must be 'auto' or a device that this torch can use"),
+        ({"device": None}, r"device must be 'auto' or .*; got None \(.*\)\.$"),
         ({"class_weight": {"crops": -1}}, "class_weight must hold finite numbers from 0; got -1 for 'crops'"),
         ({"class_weight": {"crops": "x"}}, "class_weight must hold finite numbers from 0"),
         ({"class_weight": dict.fromkeys(LABELS.tolist(), 0)}, "class_weight must be positive for a class"),

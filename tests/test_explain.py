@@ -285,6 +285,12 @@ def test_wrong_questions_are_refused(study, arguments, message):
         grouped_importance(network, X, y, **arguments)
 
 
+def test_importance_is_of_one_score(study):
+    network, X, y, _ = study
+    with pytest.raises(TypeError, match=r"scoring must be one score, .*; got \['accuracy', 'f1_macro'\]"):
+        grouped_importance(network, X, y, scoring=["accuracy", "f1_macro"])
+
+
 def test_a_table_has_no_blocks_to_exchange(study):
     network, X, y, _ = study
     with pytest.raises(TypeError, match="X must be a MultiSource or a dict of arrays"):

@@ -362,6 +362,19 @@ def test_masked_arrays_are_refused_since_their_mask_would_be_lost():
         Scene({"v": VectorRaster(RasterArray(masked, PLACE))}, grid="v")
 
 
+@pytest.mark.parametrize("transform", [None, tuple(PLACE)[:6], PLACE.to_gdal()])
+def test_the_place_of_an_array_is_an_affine(transform):
+    source = VectorRaster(RasterArray(np.ones((1, HEIGHT, WIDTH)), transform))
+    with pytest.raises(TypeError, match=r"transform of source 'v' must be an affine.Affine.*from_gdal"):
+        Scene({"v": source}, grid="v")
+
+
+def test_one_array_of_a_dataset_is_chosen():
+    dataset = pytest.importorskip("xarray").Dataset({"b4": (("y", "x"), np.ones((HEIGHT, WIDTH)))})
+    with pytest.raises(TypeError, match=r"must be one array; got a Dataset with \['b4'\]. Choose one"):
+        Scene({"v": VectorRaster(dataset)}, grid="v")
+
+
 def test_an_array_with_a_dimension_of_dates_says_how_many_there_are():
     array = RasterArray(np.zeros((3, 2, HEIGHT, WIDTH), np.uint8), PLACE)
     assert SeriesRaster(array).open("s").spec.shape == (3, 2)

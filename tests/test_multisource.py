@@ -242,6 +242,12 @@ def test_values_that_are_no_source_are_refused_by_name(values, error, message):
         MultiSource(bad=values)
 
 
+def test_tensors_are_taken_by_their_values():
+    values = torch.arange(6.0).reshape(3, 2)
+    for kind in (torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int16):
+        np.testing.assert_array_equal(MultiSource(v=values.to(kind))["v"], values.numpy())
+
+
 def test_containers_need_named_sources_of_one_length():
     with pytest.raises(ValueError, match=r"same number of samples; got {'a': 2, 'b': 3}"):
         MultiSource(a=np.ones((2, 1)), b=np.ones((3, 1)))

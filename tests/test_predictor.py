@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_rasters import ORIGIN, centre_pixel, coded, folder, nested_grids, write
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.tree import DecisionTreeClassifier
 
 from m3fusion_sk.mapping import (
     ChunkedPredictor,
@@ -288,6 +289,19 @@ def test_a_folder_is_never_replaced(scene, tmp_path, overwrite):
     with pytest.raises(IsADirectoryError, match=r"The map must be a file; .*map.tif is a folder"):
         ChunkedPredictor(estimator).predict(scene, tmp_path / "map.tif", overwrite=overwrite)
     assert estimator.n_calls == 0
+
+
+def test_a_file_in_place_of_the_run_is_named(scene, tmp_path):
+    (tmp_path / "map.tif.run").write_text("mine")
+    with pytest.raises(NotADirectoryError, match=r"a folder named .*map.tif.run while it is made"):
+        ChunkedPredictor(CodeReader()).predict(scene, tmp_path / "map.tif", overwrite=True)
+    assert (tmp_path / "map.tif.run").read_text() == "mine"
+
+
+def test_a_map_has_one_label_for_each_pixel(scene, tmp_path):
+    two = DecisionTreeClassifier().fit(np.eye(3), np.eye(3, 2))
+    with pytest.raises(TypeError, match="one label for each pixel; DecisionTreeClassifier was fitted to 2"):
+        ChunkedPredictor(two).predict(scene, tmp_path / "map.tif")
 
 
 def test_a_failed_map_leaves_its_finished_chunks_only(scene, tmp_path):

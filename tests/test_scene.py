@@ -9,6 +9,7 @@ import geopandas
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio.shutil
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,7 +117,15 @@ def test_a_scene_goes_to_other_processes(scene):
 
 @pytest.mark.parametrize(
     "window",
-    [Window(0, 0, 16, 1), Window(-1, 0, 2, 2), Window(0, 11, 2, 2), Window(0, 0, 0, 2), Window(0.5, 0, 2, 2)],
+    [
+        Window(0, 0, 16, 1),
+        Window(-1, 0, 2, 2),
+        Window(0, 11, 2, 2),
+        Window(0, 0, 0, 2),
+        Window(0.5, 0, 2, 2),
+        Window(np.nan, 0, 2, 2),
+        Window(0, 0, np.inf, 2),
+    ],
 )
 def test_windows_must_hold_whole_pixels_of_the_grid(scene, window):
     with pytest.raises(ValueError, match="which has 12 rows and 15 columns; got rows"):
@@ -568,8 +577,10 @@ def test_a_shapefile_that_was_cut_short_is_refused(scene, tmp_path):
 
 def test_what_names_no_class_of_a_label_raster_is_refused(scene, tmp_path):
     path = write(tmp_path / "labels.tif", np.ones((1, *scene.shape), "i2"))
-    with pytest.raises(ValueError, match=r"codes from 1, since 0 means no label; got \[0, -2\]"):
+    with pytest.raises(ValueError, match=r"from 1 since 0 means no label, .*; got \[0, -2\]"):
         scene.sample(path, {0: "land", 1: "water", -2: "ice"})
+    with pytest.raises(ValueError, match=r"integers from 1 .*\{1: 'forest'\}; got \['water'\]"):
+        scene.sample(path, {"water": 1})
     with pytest.raises(ValueError, match="inside='whole' is for polygons"):
         scene.sample(path, inside="whole")
 
@@ -589,6 +600,27 @@ def test_labels_may_be_a_raster(scene, tmp_path):
     objects = np.where(codes > 0, np.arange(WIDTH) % 2 + 40, 0).astype("uint16")
     grouped = scene.sample(path, group=write(tmp_path / "objects.tif", objects))
     np.testing.assert_array_equal(grouped.groups, cols % 2 + 40)
+
+
+def test_labels_without_an_object_are_counted(scene, tmp_path):
+    codes, objects = np.zeros((2, 1, HEIGHT, WIDTH), "uint8")
+    codes[0, 1:4, 1:4], codes[0, 8, 2:5], objects[0, 1:4, 1:3] = 3, 5, 7
+    samples = scene.sample(write(tmp_path / "l.tif", codes), group=write(tmp_path / "o.tif", objects))
+    assert (samples.y.tolist(), samples.groups.tolist()) == ([3] * 6, [7] * 6)
+    assert {key: samples.report[key] for key in ("objects", "kept", "missing_label", "pixels")} == {
+        "objects": 3,  # that of 7, and what has none in both classes
+        "kept": 1,
+        "missing_label": 2,
+        "pixels": 6,
+    }
+
+
+@pytest.mark.parametrize("driver", ["PNG", "AAIGrid"])
+def test_rasters_of_labels_have_many_formats(scene, tmp_path, driver):
+    path = write(tmp_path / "labels.tif", np.ones((1, HEIGHT, WIDTH), "uint8"))
+    other = tmp_path / {"PNG": "labels.png", "AAIGrid": "labels.asc"}[driver]
+    rasterio.shutil.copy(path, other, driver=driver)
+    assert len(scene.sample(other)) == len(scene.sample(path)) == HEIGHT * WIDTH
 
 
 def test_labels_may_be_a_coarser_raster(scene, tmp_path):

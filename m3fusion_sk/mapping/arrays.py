@@ -81,6 +81,12 @@ class ArrayFile:
                 "lost. Fill it with a value that stands for nodata, and name that value: "
                 "RasterArray(values.filled(-9999), ...), nodata=-9999."
             )
+        if not isinstance(array.transform, Affine):
+            raise TypeError(
+                f"The transform of source {name!r} must be an affine.Affine, as rasterio has it, from "
+                f"(column, row) to (x, y); got {array.transform!r:.200}. Six numbers become one by "
+                "Affine(*numbers), in the order of GDAL by Affine.from_gdal(*numbers)."
+            )
         dtype = np.dtype(values.dtype)
         check_numbers(name, path, dtype)
         bands = check_bands(name, path, bands, int(np.prod(values.shape[:-2], dtype=int)))

@@ -1,6 +1,7 @@
 """Labels that come as a raster instead of polygons."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from .vectors import read_inside
 
 __all__ = ["is_label_raster", "labelled_raster"]
 
-_SUFFIXES = {".tif", ".tiff", ".vrt", ".img", ".jp2"}
+_SUFFIXES = {".tif", ".tiff", ".vrt", ".img", ".jp2", ".asc", ".png", ".bil", ".bip", ".bsq"}
 
 
 def is_label_raster(labels):
@@ -37,26 +38,29 @@ def labelled_raster(scene, labels, names, group):
         Classes by code; other codes are left out. By default the codes are the labels.
     group : like `labels`, optional
         Raster of objects; by default, pixels of one class that touch (by a side or a corner) are an object.
+        What has a class but no object is no sample.
     """
     if names is not None and not isinstance(names, Mapping):
         raise TypeError(f"label must be a dict of names by code for a raster of labels; got {names!r}.")
-    wrong = [code for code in names or () if code <= 0]
+    wrong = [code for code in names or () if not isinstance(code, Integral) or code <= 0]
     if wrong:
         raise ValueError(
-            f"label must name codes from 1, since 0 means no label; got {wrong}. Recode the raster."
+            "label must name codes, integers from 1 since 0 means no label, as {1: 'forest'}; got "
+            f"{wrong}. Recode the raster."
         )
     codes = _read(scene, labels, "labels")
     if names is not None:
         codes = np.where(np.isin(codes, list(names)), codes, 0)
     objects = _touching(codes) if group is None else _read(scene, group, "group")
-    rows, cols = np.nonzero((codes > 0) & (objects > 0))
+    rows, cols = np.nonzero(codes > 0)
     pairs = np.stack([objects[rows, cols], codes[rows, cols]])
     (groups, classes), positions = np.unique(pairs, axis=1, return_inverse=True)
     if names is not None:
         classes = np.array([names[code] for code in classes.tolist()])
-    return Labelled(
-        rows, cols, positions.ravel(), classes, groups, {}, 0, called(labels, "the raster of labels")
-    )
+    lost = dict.fromkeys(np.flatnonzero(groups <= 0).tolist(), "missing_label")
+    known = (groups > 0)[positions.ravel()]
+    pixels = rows[known], cols[known], positions.ravel()[known]
+    return Labelled(*pixels, classes, groups, lost, 0, called(labels, "the raster of labels"))
 
 
 def _read(scene, raster, what):

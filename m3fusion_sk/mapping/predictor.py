@@ -306,6 +306,11 @@ def _classes_of(estimator):
             "Use one that has, or wrap it in CalibratedClassifierCV."
         )
     lacking = [name for name in ("predict_proba", "classes_") if not hasattr(estimator, name)]
+    if isinstance(getattr(estimator, "classes_", None), list):
+        raise TypeError(
+            f"ChunkedPredictor maps one label for each pixel; {type(estimator).__name__} was fitted to "
+            f"{len(estimator.classes_)}. Fit one estimator for each."
+        )
     if lacking or np.ndim(estimator.classes_) != 1 or not len(estimator.classes_):
         raise TypeError(
             "ChunkedPredictor needs a fitted classifier with predict_proba and classes_; "

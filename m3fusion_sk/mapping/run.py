@@ -113,6 +113,10 @@ class Run:
         for path in (*self.finals.values(), *beside_it):
             if path.is_dir():
                 raise IsADirectoryError(f"The map needs the name of the folder {path}. Choose another name.")
+        if self.folder.exists() and not self.folder.is_dir():
+            raise NotADirectoryError(
+                f"The map needs a folder named {self.folder} while it is made; that is a file. Move it away."
+            )
         if self.overwrite:
             return
         there = {name: path for name, path in self.finals.items() if path.exists()}

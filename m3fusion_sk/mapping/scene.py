@@ -332,12 +332,12 @@ def _check_window(window, grid):
             f"height=256); got {window!r:.80}."
         )
     bounds = (window.row_off, window.col_off, window.height, window.width)
-    row, col, height, width = map(int, bounds)
-    whole = (row, col, height, width) == bounds and height > 0 and width > 0
+    row, col, height, width = bounds
+    whole = all(float(part).is_integer() for part in bounds) and height > 0 and width > 0
     if not whole or min(row, col) < 0 or row + height > grid.height or col + width > grid.width:
         raise ValueError(
             f"A window must hold whole pixels of the grid, which has {grid.height} rows and {grid.width} "
             f"columns; got rows {window.row_off} to {window.row_off + window.height} and columns "
             f"{window.col_off} to {window.col_off + window.width}."
         )
-    return row, col, height, width
+    return tuple(map(int, bounds))

@@ -60,9 +60,10 @@ def resolve_device(device):
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
+        return str(torch.device(device))
     except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
         raise ValueError(
             "device must be 'auto' or a device that this torch can use, such as 'cpu'; got "
-            f"{device!r} ({error})."
+            f"{device!r} ({reason})."
         ) from error
-    return str(torch.device(device))
