@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from .metrics import check_labels, check_same_length, check_same_type, count_pairs
+from .labels import check_labels, check_same_length, check_same_type
+from .metrics import count_pairs
 
 __all__ = ["AreaEstimates", "estimate_areas", "reference_sample_size"]
 
@@ -223,7 +224,7 @@ def reference_sample_size(map_areas, users_accuracy, standard_error=0.01):
     if not isinstance(standard_error, Real) or not standard_error > 0:
         raise ValueError(f"standard_error must be a positive number; got {standard_error!r}.")
     deviation = (areas / areas.sum() * np.sqrt(accuracy * (1 - accuracy))).sum()
-    return int(np.ceil((deviation / standard_error) ** 2))
+    return int(np.ceil(((deviation / standard_error) ** 2).round(6)))  # without the noise of its digits
 
 
 def _checked_areas(map_areas):

@@ -6,7 +6,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
-from .metrics import check_labels, check_same_length, check_same_type
+from .labels import check_labels, check_same_length, check_same_type
 from .targets import check_weights
 
 __all__ = ["CalibrationScores", "calibration_scores"]

@@ -78,7 +78,7 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     classes : array-like, optional
         All classes that may occur, so that the columns of `predict_proba` do not depend on the samples.
         Where scikit-learn hands over codes instead of labels (voting, stacking, ``cross_val_predict`` of
-        probabilities), names stand for the codes 0, 1, ... of as many classes.
+        probabilities), names stand for the codes 0, 1, ... and must be those of all of y, no others.
     optimizer : {"adamw", "adam"}, default="adamw"
     lr : float, default=2e-3
         Learning rate; the highest one with the one-cycle schedule.

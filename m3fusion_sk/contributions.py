@@ -129,7 +129,7 @@ def source_contributions(estimator, X, *, background=None, n_draws=16, random_st
     draws = rng.randint(len(background) - own, size=(n_draws, len(X)))
     if own:
         draws = (draws + 1 + np.arange(len(X))) % len(X)  # never the sample itself
-    unknown = {name: _Unknown(name, X, background, draws, rng) for name in names}
+    unknown = {name: _Unknown(name, X, background, draws, rng, own) for name in names}
     values = {frozenset(names): proba[np.arange(len(X)), codes].astype(float)}
     for known in _subsets(names):
         if known not in values:
@@ -146,14 +146,25 @@ def _subsets(names):
 class _Unknown:
     """The values of a source while it is unknown: other samples' ones, where a sample has it at all."""
 
-    def __init__(self, name, X, background, draws, rng):
+    def __init__(self, name, X, background, draws, rng, own):
         self.name, self.background, self.draws = name, background, draws
         self.lacking, has = ~present(X, name), present(background, name)
         if not has.all() and not self.lacking.all():
-            donors = np.flatnonzero(has)
-            if not len(donors):
-                raise ValueError(f"background must have {name!r} in some sample; all are NaN. Give others.")
-            self.draws = np.where(has[draws], draws, rng.choice(donors, draws.shape))
+            self.draws = np.where(has[draws], draws, self._donors(has, draws.shape, rng, own))
+
+    def _donors(self, has, shape, rng, own):
+        """Samples that have the source, for each sample and draw; of samples of their own, others."""
+        donors, itself = np.flatnonzero(has), own & ~self.lacking
+        n_others = len(donors) - itself
+        if n_others[~self.lacking].min() < 1:
+            raise ValueError(
+                f"background must have {self.name!r} in some sample beside the one to explain; all are NaN. "
+                "Give others."
+            )
+        chosen = rng.randint(np.broadcast_to(np.maximum(1, n_others), shape))
+        if own:
+            chosen += itself & (chosen >= np.cumsum(has) - 1)
+        return donors[np.minimum(chosen, len(donors) - 1)]
 
     def draw(self, i):
         """Values of each sample in draw `i`."""

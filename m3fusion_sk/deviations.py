@@ -1,12 +1,14 @@
 """How far scores depend on the objects that they were measured on."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from .metrics import check_labels, check_same_length, count_pairs
+from .labels import check_labels, check_same_length, check_same_type, ordered_classes
+from .metrics import count_pairs
 
 __all__ = ["ScoreDraws", "draw_scores"]
 
@@ -89,11 +91,10 @@ def draw_scores(y_true, predictions, groups, *, labels=None, n_draws=200, random
     objects = pd.factorize(check_labels("groups", groups))[0]
     predictions = {str(name): check_labels(name, values) for name, values in predictions.items()}
     check_same_length(y_true=true, groups=objects, **predictions)
-    occurring = pd.Index(np.concatenate([true, *predictions.values()])).unique()
-    classes = occurring.sort_values() if labels is None else pd.Index(list(labels))
-    if not occurring.isin(classes).all():
-        lacking = occurring.difference(classes).tolist()
-        raise ValueError(f"labels must hold all classes that occur; {lacking} are lacking.")
+    check_same_type(y_true=true, **predictions)
+    if not isinstance(n_draws, Integral) or n_draws < 1:
+        raise ValueError(f"n_draws must be an integer from 1; got {n_draws!r}.")
+    classes = ordered_classes(labels, true, *predictions.values())
     n_objects = objects.max() + 1
     rng = check_random_state(random_state)
     times = rng.multinomial(n_objects, np.full(n_objects, 1 / n_objects), size=n_draws)

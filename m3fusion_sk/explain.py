@@ -8,7 +8,7 @@ import pandas as pd
 from .contributions import SourceContributions, source_contributions
 from .importance import grouped_importance
 from .inside import find_inside
-from .metrics import check_labels, check_same_length, check_same_type
+from .labels import check_labels, check_same_length, check_same_type
 
 __all__ = [
     "HeadComparison",
@@ -28,11 +28,11 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     Parameters
     ----------
     estimator : fitted M3FusionClassifier
-        Or a pipeline that ends in one, a fitted search for one, or a calibrated one.
+        Or a pipeline that ends in one, a fitted search for one, or a calibrated one, also with a threshold.
     X : MultiSource, dict of str to array, DataFrame or array
         Samples.
     y : array of shape (n_samples,), optional
-        Class of each sample; the predicted one by default.
+        Class of each sample; the one that `estimator` predicts by default.
     dates : dict of str to sequence, optional
         Names of the dates of each series, for the columns.
 
@@ -71,8 +71,8 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     (2, 5)
     """
     network, prepare = find_inside(estimator, "attention", "attention_by_class")
+    y = check_labels("y", estimator.predict(X) if y is None else y)
     X = prepare(X)
-    y = check_labels("y", network.predict(X) if y is None else y)
     check_same_type(y=y, classes=network.classes_)
     tables, dates = {}, dates or {}
     attention = network.attention(X)
@@ -137,8 +137,8 @@ def compare_heads(estimator, X, y):
     Parameters
     ----------
     estimator : fitted M3FusionClassifier
-        With two sources or more; or a pipeline that ends in one, a fitted search for one, or a calibrated
-        one, of which the network's own heads are compared.
+        With two sources or more; or a pipeline that ends in one, a fitted search for one, a calibrated one
+        or one with a threshold, of which the network's own heads are compared: "fusion" is without these.
     X : MultiSource, dict of str to array, DataFrame or array
         Samples, of objects that did not train.
     y : array of shape (n_samples,)

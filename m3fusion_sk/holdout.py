@@ -3,8 +3,8 @@
 import warnings
 
 import numpy as np
-import pandas as pd
 
+from .labels import check_groups
 from .model_selection import StratifiedGroupShuffleSplit
 
 
@@ -37,15 +37,3 @@ def _nothing_held_out(everything, reason):
         stacklevel=4,
     )
     return everything, everything[:0]
-
-
-def check_groups(groups, n_samples):
-    groups = np.asarray(groups)
-    if groups.shape != (n_samples,):
-        raise ValueError(
-            f"groups must have shape ({n_samples},), one object for each sample; got shape {groups.shape}."
-        )
-    missing = pd.isna(groups).sum()
-    if missing:
-        raise ValueError(f"groups must name the object of each sample; {missing} are missing (NaN or None).")
-    return groups

@@ -8,6 +8,7 @@ from joblib import Parallel, delayed
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 
+from .labels import check_groups, check_labels, check_same_length
 from .multisource import MultiSource
 from .presence import present
 from .rows import ExchangedRows
@@ -103,7 +104,9 @@ def grouped_importance(
     >>> grouped_importance(forest, X, y, random_state=0)["importance"].round(1).to_dict()
     {'ts': 0.5, 'terrain': 0.0}
     """
-    X, y = as_multisource(X), np.asarray(y)
+    X, y = as_multisource(X), check_labels("y", y)
+    groups = None if groups is None else check_groups(groups, len(X))
+    check_same_length(X=X, y=y)
     if not isinstance(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(f"n_repeats must be an integer from 1; got {n_repeats!r}.")
     blocks = _blocks(X.specs, by)
@@ -162,7 +165,7 @@ def _names(blocks, specs, by, labels):
     unknown = [name for name in labels if name not in specs]
     pairs = []
     for name, place in blocks:
-        given = labels.get(name)
+        given = None if labels.get(name) is None else list(labels[name])  # of a Series, by position
         n = sum(other == name for other, _ in blocks)
         if unknown or (given is not None and len(given) != n):
             raise ValueError(
@@ -185,8 +188,8 @@ def _orders(X, blocks, groups, n_repeats, rng):
 def _among(has, groups, rng):
     """Partners among the samples that have the block; the others keep to themselves."""
     rows, order = np.flatnonzero(has), np.arange(len(has))
-    objects = None if groups is None else np.asarray(groups)[rows]
-    if len(np.unique(rows if objects is None else objects)) < 2:
+    objects = None if groups is None else groups[rows]
+    if len(pd.unique(rows if objects is None else objects)) < 2:
         return None
     order[rows] = rows[_partners(len(rows), objects, rng)]
     return order
@@ -196,13 +199,10 @@ def _partners(n_samples, groups, rng):
     """For each sample the one whose values it gets: of another object, where there are objects."""
     if groups is None:
         return rng.permutation(n_samples)
-    codes = pd.factorize(np.asarray(groups))[0]
+    codes = pd.factorize(groups)[0]
     n_groups = codes.max() + 1
-    if len(codes) != n_samples or (codes < 0).any() or n_groups < 2:
-        raise ValueError(
-            f"groups must name the object of each of the {n_samples} samples, and two objects or more; got "
-            f"{len(codes)} values, {n_groups} objects."
-        )
+    if n_groups < 2:
+        raise ValueError(f"groups must name two objects or more; got {n_groups}.")
     circle = rng.permutation(n_groups)
     other = np.empty(n_groups, int)
     other[circle] = np.roll(circle, 1)  # a circle through all objects: none keeps its own values

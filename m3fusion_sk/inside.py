@@ -3,6 +3,7 @@
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 __all__ = ["find_inside"]
 
@@ -31,6 +32,8 @@ def find_inside(estimator, method, what):
     ------
     TypeError
         If no part has the method.
+    sklearn.exceptions.NotFittedError
+        If the part that has it is not fitted.
     """
     part, steps = estimator, []
     while not hasattr(part, method):
@@ -45,6 +48,7 @@ def find_inside(estimator, method, what):
                 f"pipeline or in a fitted search; got {_path(estimator, part)}{why}."
             )
         part = inner
+    check_is_fitted(part)
 
     def prepare(X):
         for step in steps:

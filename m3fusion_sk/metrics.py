@@ -10,7 +10,8 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from .targets import as_labels, check_weights, in_own_type
+from .labels import check_labels, check_same_length, check_same_type, ordered_classes
+from .targets import check_weights
 
 __all__ = ["LandCoverScores", "land_cover_scores"]
 
@@ -114,7 +115,8 @@ def land_cover_scores(y_true, y_pred, *, labels=None, groups=None, sample_weight
     true, predicted = check_labels("y_true", y_true), check_labels("y_pred", y_pred)
     weights = None if sample_weight is None else check_weights(sample_weight, len(true))
     check_same_length(y_true=true, y_pred=predicted, groups=groups)
-    labels = _classes(true, predicted, labels)
+    check_same_type(y_true=true, y_pred=predicted)
+    labels = ordered_classes(labels, true, predicted)
     codes = labels.get_indexer(true), labels.get_indexer(predicted)
     summary = _summary(*codes, weights)
     if groups is not None:
@@ -165,66 +167,3 @@ def count_pairs(rows, columns, n_rows, n_columns, weights=None):
     """Number, or weight, of each pair of codes."""
     counts = np.bincount(rows * n_columns + columns, weights, minlength=n_rows * n_columns)
     return counts.reshape(n_rows, n_columns)
-
-
-def check_labels(name, values):
-    values = as_labels(values)
-    if values.ndim != 1 or not len(values):
-        raise ValueError(f"{name} must have shape (n_samples,), with a sample at least; got {values.shape}.")
-    missing = (pd.isna(values) | _is_blank(values)).sum()
-    if missing:
-        raise ValueError(
-            f"{name} must have no missing values; got {missing} NaN, None or empty text. Drop these samples."
-        )
-    kinds = _kinds_of_labels(values)
-    if len(kinds) > 1:
-        raise ValueError(f"{name} must hold labels of one type; got {' and '.join(sorted(kinds))}.")
-    return in_own_type(values)
-
-
-def _is_blank(values):
-    """True for text without a letter, as fields that nobody has filled in are read."""
-    if values.dtype.kind not in "OUT":
-        return np.zeros(len(values), bool)
-    return np.array([isinstance(value, str) and not value.strip() for value in values])
-
-
-def check_same_length(**arrays):
-    lengths = {name: len(values) for name, values in arrays.items() if values is not None}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"All must have one value for each sample; got {lengths} values.")
-
-
-def check_same_type(**arrays):
-    """Refuse labels as text beside labels as numbers, which would never agree."""
-    kinds = {name: _kinds_of_labels(as_labels(values)) for name, values in arrays.items()}
-    if len(set().union(*kinds.values())) > 1:
-        found = {name: " and ".join(sorted(kind)) for name, kind in kinds.items()}
-        raise ValueError(f"{' and '.join(arrays)} must hold labels of one type; got {found}.")
-
-
-def _kinds_of_labels(values):
-    if values.dtype.kind == "O":
-        return {_kind_of_label(value) for value in values}
-    return {{"b": "truth values", **dict.fromkeys("UST", "text")}.get(values.dtype.kind, "numbers")}
-
-
-def _kind_of_label(value):
-    if isinstance(value, str):
-        return "text"
-    return "truth values" if isinstance(value, bool | np.bool_) else "numbers"
-
-
-def _classes(true, predicted, labels):
-    """All classes, as an index; checked to hold those that occur."""
-    check_same_type(y_true=true, y_pred=predicted)
-    occurring = pd.Index(true).union(pd.Index(predicted)).unique()
-    if labels is None:
-        return occurring.sort_values()
-    labels = pd.Index(list(labels))
-    lacking = occurring.difference(labels).tolist()
-    if lacking or labels.has_duplicates:
-        raise ValueError(
-            f"labels must hold every class that occurs, each once; got {labels.tolist()} without {lacking}."
-        )
-    return labels

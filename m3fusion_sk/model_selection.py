@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.model_selection import BaseShuffleSplit
 from sklearn.utils import check_random_state
 
-from .targets import as_labels, in_own_type
+from .labels import as_labels, in_own_type
 
 __all__ = ["StratifiedGroupShuffleSplit"]
 
@@ -181,6 +181,7 @@ def _check_objects(class_of_object):
     n_objects = len(class_of_object)
     if not n_objects or np.bincount(class_of_object).max() < 2:
         raise ValueError(
-            f"StratifiedGroupShuffleSplit needs at least two objects of one class; got {n_objects} object(s) "
-            "and none to test on. Check that groups holds the object of each sample."
+            "StratifiedGroupShuffleSplit needs at least two objects of one class, to have one to test on; "
+            f"got {n_objects} object(s) of {len(np.unique(class_of_object))} classes. Check that groups "
+            "holds the object of each sample, and y its class."
         )

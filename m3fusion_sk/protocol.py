@@ -1,12 +1,14 @@
 """The comparison of the paper: every model on each source alone and on all of them, on the same splits."""
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
+from .labels import check_groups, check_labels, check_same_length
 from .metrics import land_cover_scores
 from .preprocessing import SelectSources
 
@@ -29,7 +31,7 @@ def rows_by_source(models, sources):
     -------
     dict of (str, str) to Pipeline
         An unfitted pipeline for each model and each source alone, and for ``"all"`` sources if there are
-        several.
+        several. A model's weights by source (`alpha`) are those of the sources that it gets.
 
     Examples
     --------
@@ -46,10 +48,20 @@ def rows_by_source(models, sources):
     if len(chosen) > 1:
         chosen[ALL_SOURCES] = list(sources)
     return {
-        (model, label): make_pipeline(SelectSources(names), clone(estimator))
+        (model, label): make_pipeline(SelectSources(names), _for_sources(estimator, names))
         for label, names in chosen.items()
         for model, estimator in models.items()
     }
+
+
+def _for_sources(estimator, names):
+    """An unfitted copy for these sources: weights by source are those of theirs."""
+    own = {
+        parameter: {name: value[name] for name in names if name in value}
+        for parameter, value in estimator.get_params().items()
+        if parameter.split("__")[-1] == "alpha" and isinstance(value, Mapping)
+    }
+    return clone(estimator).set_params(**own)
 
 
 def score_row(pipeline, X, y, objects, train, test):
@@ -86,7 +98,8 @@ def score_row(pipeline, X, y, objects, train, test):
     >>> "accuracy" in scores.summary, sorted(seconds)
     (True, ['fit_seconds', 'predict_seconds'])
     """
-    y, objects = np.asarray(y), np.asarray(objects)
+    y, objects = check_labels("y", y), check_groups(objects, len(X))
+    check_same_length(X=X, y=y)
     start = time.perf_counter()
     fitted = clone(pipeline).fit(X[train], y[train])
     middle = time.perf_counter()
@@ -109,7 +122,7 @@ def compare_by_source(models, X, y, groups, cv, *, objects=None, report=None):
     groups : array of shape (n_samples,)
         Object of each sample; no object is on both sides of a split.
     cv : splitter
-        Such as `StratifiedGroupShuffleSplit`.
+        Such as `StratifiedGroupShuffleSplit`, which keeps each object on one side.
     objects : array of shape (n_samples,), optional
         What votes in ``object_accuracy``, where that is not what is split: crowns of plots, for instance.
     report : callable, optional
@@ -119,6 +132,11 @@ def compare_by_source(models, X, y, groups, cv, *, objects=None, report=None):
     -------
     pandas.DataFrame
         One row for each split, model and choice of sources: scores and seconds.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, labels or objects are missing, or a split has an object on both sides.
 
     Notes
     -----
@@ -135,15 +153,37 @@ def compare_by_source(models, X, y, groups, cv, *, objects=None, report=None):
     >>> table.index.tolist()
     [('forest', 'ts'), ('forest', 'patch'), ('forest', 'all')]
     """
-    y, groups = np.asarray(y), np.asarray(groups)
-    rows, objects = [], groups if objects is None else objects
+    _check_splitter(cv)
+    y, groups = check_labels("y", y), check_groups(groups, len(X))
+    rows, objects = [], groups if objects is None else check_groups(objects, len(X))
     for split, (train, test) in enumerate(cv.split(X, y, groups)):
+        _check_apart(groups, train, test, cv)
         for (model, sources), pipeline in rows_by_source(models, X.names).items():
             _, scores, seconds = score_row(pipeline, X, y, objects, train, test)
             rows.append({"split": split, "model": model, "sources": sources, **scores.summary, **seconds})
             if report is not None:
                 report(rows[-1])
     return pd.DataFrame(rows)
+
+
+def _check_splitter(cv):
+    if not hasattr(cv, "split"):
+        raise TypeError(
+            "cv must be a splitter of objects, such as StratifiedGroupShuffleSplit(10, random_state=0); got "
+            f"{cv!r}."
+        )
+
+
+def _check_apart(groups, train, test, cv):
+    """Refuse splits with an object on both sides, which would be known before it is tested."""
+    codes = pd.factorize(groups)[0]
+    shared = np.intersect1d(codes[train], codes[test])
+    if len(shared):
+        raise ValueError(
+            f"cv must keep each object on one side; {type(cv).__name__} puts {len(shared)} of "
+            f"{codes.max() + 1} on both. Use StratifiedGroupShuffleSplit, or a splitter of scikit-learn that "
+            "minds groups."
+        )
 
 
 def summarize(table):

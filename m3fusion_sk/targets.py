@@ -8,6 +8,8 @@ import pandas as pd
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from .labels import as_labels, in_own_type
+
 
 class Targets(NamedTuple):
     """What to learn for each sample that has a weight.
@@ -28,7 +30,7 @@ def encode_targets(estimator, X, y, sample_weight, classes, n_present=2, goes_on
 
     At least `n_present` classes must be there. Where training goes on, they are those of the net of before.
     """
-    y = check_labels(estimator, X, y)
+    y = check_y(estimator, X, y)
     weights = in_float32(check_weights(sample_weight, len(X)))
     rows = np.flatnonzero(weights)
     y, weights = y[rows], weights[rows]
@@ -39,15 +41,16 @@ def encode_targets(estimator, X, y, sample_weight, classes, n_present=2, goes_on
     return Targets(classes, rows[kept], codes[kept], weights[kept], (weights * factors)[kept])
 
 
-def check_labels(estimator, X, y):
+def check_y(estimator, X, y):
     if y is None:
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None. Give one label "
             "for each sample."
         )
-    y = column_or_1d(_without_marks(y), warn=True)
+    y = column_or_1d(as_labels(_without_marks(y)), warn=True)
     if y.dtype.hasobject and pd.isna(y).any():
         raise ValueError(f"y must have a label for each sample; {pd.isna(y).sum()} of {len(y)} are missing.")
+    y = in_own_type(y)
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
     check_consistent_length(X, y)
@@ -58,16 +61,6 @@ def _without_marks(y):
     """Labels of pandas' types that mark missing values, as numpy has them: as floats, if some are missing."""
     plain = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
     return y if plain is None or pd.isna(y).any() else y.to_numpy(plain)
-
-
-def as_labels(values):
-    """Labels as an array; of a list, which numpy may turn into text, as they are."""
-    return np.asarray(values) if hasattr(values, "dtype") else np.asarray(values, dtype=object)
-
-
-def in_own_type(labels):
-    """Labels of which none is missing, text as text and numbers as numbers."""
-    return np.asarray(labels.tolist()) if labels.dtype.hasobject else labels
 
 
 def check_weights(sample_weight, n_samples):

@@ -29,6 +29,11 @@ def as_values(name, values):
         values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
     if not all(hasattr(values, a) for a in ("shape", "dtype", "__getitem__")) or hasattr(values, "iloc"):
         values = _as_array(name, values)
+    if any(size != size for size in values.shape):
+        raise ValueError(
+            f"X[{name!r}] must have a known number of samples; got shape {values.shape}, as dask has it "
+            "after a choice by a mask. Call compute_chunk_sizes() on it first."
+        )
     dtype = np.dtype(values.dtype)
     if dtype.kind not in "biuf":
         raise ValueError(

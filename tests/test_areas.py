@@ -120,6 +120,7 @@ def test_the_sample_size_is_that_of_the_article():
     areas = dict(zip(CLASSES, PIXELS, strict=True))
     assert reference_sample_size(areas, dict(zip(CLASSES, [0.7, 0.6, 0.9, 0.95], strict=True)), 0.01) == 641
     assert reference_sample_size(areas, 0.5, 0.05) == 100
+    assert reference_sample_size({"a": 1.0}, 0.1, 0.01) == reference_sample_size({"a": 1.0}, 0.9, 0.01) == 900
 
 
 @pytest.mark.parametrize(

@@ -553,6 +553,9 @@ def test_what_cannot_be_learned_from_is_refused(samples, case):
         ({"sample_weight": ["much"] * 90}, "sample_weight must be numbers.*'much'"),
         ({"groups": np.ones(5)}, r"groups must have shape \(90,\)"),
         ({"groups": [None, *range(89)]}, "groups must name the object of each sample; 1 are missing"),
+        ({"groups": ["a", "b", np.nan] * 30}, "groups must name the object of each sample; 30 are missing"),
+        ({"y": ["a", "b", np.nan] * 30}, "y must have a label for each sample; 30 of 90 are missing"),
+        ({"y": np.ma.masked_equal([0, 1, 2] * 30, 0)}, "y must have a label for each sample; 30 of 90"),
     ],
 )
 def test_labels_weights_and_groups_are_checked(samples, arguments, message):

@@ -78,8 +78,23 @@ def test_classes_that_never_occur_and_the_order_of_ties():
     assert draws["m"].f1["c"].isna().all() and list(draws) == ["m", "2"]
     scores = land_cover_scores(y, other, labels=["c", "b", "a"], groups=[1, 1, 2, 3]).summary
     assert scores["object_accuracy"] == 1 == draws["2"].summary["object_accuracy"].min()  # b before a
-    with pytest.raises(ValueError, match=r"\['a'\] are lacking"):
+    with pytest.raises(ValueError, match=r"every class that occurs, .*\['b', 'c'\] without \['a'\]"):
         draw_scores(y, {"m": y}, [1, 1, 2, 3], labels=["b", "c"])
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"n_draws": 0}, "n_draws must be an integer from 1; got 0"),
+        ({"n_draws": -1}, "n_draws must be an integer from 1; got -1"),
+        ({"labels": ["a", "b", "a"]}, "labels must hold every class that occurs, each once"),
+        ({"predictions": {"m": [1, 2, 1]}}, "y_true and m must hold labels of one type"),
+    ],
+)
+def test_wrong_draws_are_refused(arguments, message):
+    given = {"y_true": ["a", "b", "a"], "predictions": {"m": ["a"] * 3}, "groups": [1, 2, 3]}
+    with pytest.raises(ValueError, match=message):
+        draw_scores(**{**given, **arguments})
 
 
 def test_a_single_object_tells_nothing_about_others():

@@ -270,8 +270,9 @@ def test_studies_of_any_estimator_work_behind_steps(study):
     [
         ({"by": "pixel"}, "by must be 'source', 'date' or 'band'"),
         ({"n_repeats": 0}, "n_repeats must be an integer from 1"),
-        ({"groups": np.zeros(160)}, "groups must name the object .* two objects or more"),
-        ({"groups": np.arange(5)}, "groups must name the object of each of the 160"),
+        ({"groups": np.zeros(160)}, "groups must name two objects or more; got 1"),
+        ({"groups": np.arange(5)}, r"groups must have shape \(160,\), one object for each sample"),
+        ({"groups": ["a", np.nan] * 80}, "groups must name the object of each sample; 80 are missing"),
         (
             {"by": "date", "labels": {"ts": ["a"]}},
             "labels must name each date of sources of X; got 1 for 'ts'",
@@ -283,6 +284,23 @@ def test_wrong_questions_are_refused(study, arguments, message):
     network, X, y, _ = study
     with pytest.raises(ValueError, match=message):
         grouped_importance(network, X, y, **arguments)
+
+
+def test_names_of_dates_go_by_their_order():
+    rng, y = np.random.default_rng(0), np.arange(80) % 2
+    X = {"ts": rng.normal(size=(80, 3, 2))}
+    X["ts"][:, 0] += 9 * y[:, None]  # the first date tells all
+    forest = stacked_forest(10, random_state=0).fit(X, y)
+    dates = pd.Series(["July", "May", "June"])[[1, 2, 0]]
+    table = grouped_importance(forest, X, y, by="date", labels={"ts": dates}, random_state=0)
+    assert table["importance"].idxmax() == ("ts", "May")
+
+
+@pytest.mark.parametrize("y", [["a", np.nan] * 80, np.ma.masked_equal([0, 1] * 80, 0)], ids=type)
+def test_missing_classes_are_no_class(study, y):
+    network, X, _, _ = study
+    with pytest.raises(ValueError, match="y must have no missing values; got 80 NaN"):
+        grouped_importance(network, X, y)
 
 
 def test_importance_is_of_one_score(study):

@@ -124,6 +124,21 @@ Y, GROUPS = np.repeat([0, 1], 4), np.arange(8)
 
 
 @pytest.mark.parametrize(
+    "groups",
+    [
+        [1, "1", 2, "2", 3, "3", 4, "4"],
+        [10**18 + i for i in range(7)] + [2**63 + 5],
+        pd.Series([(i // 4, i % 4) for i in range(8)]),
+        np.ma.masked_equal(GROUPS, 99),
+    ],
+    ids=["text and numbers", "large", "tuples", "nothing masked"],
+)
+def test_objects_that_differ_are_never_one(groups):
+    for train, test in StratifiedGroupShuffleSplit(3, train_size=0.5, random_state=0).split(Y, Y, groups):
+        assert len(train) == len(test) == 4 and len(np.union1d(train, test)) == 8
+
+
+@pytest.mark.parametrize(
     "X, y, groups, error, message",
     [
         (Y, Y, None, ValueError, "needs groups: the object of each sample; got None"),
@@ -134,10 +149,11 @@ Y, GROUPS = np.repeat([0, 1], 4), np.arange(8)
         ({"ts": Y}, Y, GROUPS, TypeError, r"indexed by sample; got a dict. Write MultiSource\(X\)"),
         (Y, Y, np.where(GROUPS < 3, np.nan, 1), ValueError, "groups must give .* 3 of 8 are missing"),
         (Y, [None, *"abcdefg"], GROUPS, ValueError, "y must give the class of every sample; 1 of 8"),
+        (Y, np.ma.masked_equal(Y, 0), GROUPS, ValueError, "y must give the class of every sample; 4 of 8"),
         (Y, np.ones((8, 2)), GROUPS, ValueError, r"y must have shape \(n_samples,\); got shape \(8, 2\)"),
-        (Y, Y, Y * 0, ValueError, r"at least two objects of one class; got 1 object\(s\)"),
-        (Y, Y, Y, ValueError, r"at least two objects of one class; got 2 object\(s\)"),
-        ([], [], [], ValueError, r"at least two objects of one class; got 0 object\(s\)"),
+        (Y, Y, Y * 0, ValueError, r"at least two objects of one class.*got 1 object\(s\) of 1 cl"),
+        (Y, Y, Y, ValueError, r"two objects of one class.*got 2 object\(s\) of 2.*and y its"),
+        ([], [], [], ValueError, r"at least two objects of one class.*got 0 object\(s\)"),
     ],
 )
 def test_wrong_labels_and_objects_are_refused(X, y, groups, error, message):

@@ -4,8 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
+from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import make_pipeline
 
-from m3fusion_sk import M3FusionClassifier, MultiSource, StratifiedGroupShuffleSplit, stacked_forest
+from m3fusion_sk import (
+    GapFiller,
+    M3FusionClassifier,
+    MultiSource,
+    StratifiedGroupShuffleSplit,
+    stacked_forest,
+)
 from m3fusion_sk.protocol import as_text, compare_by_source, rows_by_source, score_row, summarize
 
 
@@ -87,6 +95,37 @@ def test_labels_and_objects_may_be_series_with_any_index():
     ]
     scores = [table.drop(columns=["fit_seconds", "predict_seconds"]) for table in tables]
     pd.testing.assert_frame_equal(*scores)
+
+
+def test_what_a_comparison_needs_is_checked():
+    X, y, groups = make_samples()
+    models, cv = {"dummy": DummyClassifier()}, StratifiedGroupShuffleSplit(1, random_state=0)
+    with (
+        pytest.warns(UserWarning, match="The groups parameter is ignored by StratifiedKFold"),
+        pytest.raises(ValueError, match=r"on one side; StratifiedKFold puts \d+ of \d+ on both\. Use Strat"),
+    ):
+        compare_by_source(models, X, y, groups, StratifiedKFold(3, shuffle=True, random_state=0))
+    with pytest.raises(TypeError, match=r"cv must be a splitter of objects, such as .*; got 3"):
+        compare_by_source(models, X, y, groups, 3)
+    for objects in (np.arange(9999), groups[:50]):
+        with pytest.raises(ValueError, match=rf"groups must have shape \({len(y)},\)"):
+            compare_by_source(models, X, y, groups, cv, objects=objects)
+    missing = [np.nan, *map(str, y[1:])]
+    with pytest.raises(ValueError, match="y must have no missing values; got 1 NaN"):
+        compare_by_source(models, X, missing, groups, cv)
+    with pytest.raises(ValueError, match="groups must name the object of each sample; 1 are missing"):
+        compare_by_source(models, X, y, missing, cv)
+
+
+def test_weights_by_source_are_those_of_the_sources_of_a_row():
+    network = M3FusionClassifier(alpha={"ts": 0.5, "patch": 0.1})
+    models = {"alone": network, "last": make_pipeline(GapFiller(), network)}
+    rows = rows_by_source(models, ["ts", "patch"])
+    found = {row: pipeline[-1] for row, pipeline in rows.items()}
+    assert found["alone", "patch"].alpha == {"patch": 0.1}
+    assert found["alone", "all"].alpha == {"ts": 0.5, "patch": 0.1}
+    assert found["last", "ts"][-1].alpha == {"ts": 0.5}
+    assert network.alpha == {"ts": 0.5, "patch": 0.1}
 
 
 def test_one_split_has_no_deviation():

@@ -155,6 +155,28 @@ def test_a_background_without_a_source_is_refused(study):
         source_contributions(network, X, background=X[~has])
 
 
+class SignOfA:
+    """Sure of a class by the sign of source a, undecided without."""
+
+    classes_ = np.array(["x", "z"])
+
+    def predict_proba(self, X):
+        a = np.asarray(X["a"])[:, 0]
+        p = np.where(np.isnan(a), 0.5, np.where(a > 0, 0.9, 0.1))
+        return np.column_stack([1 - p, p])
+
+
+def test_no_sample_stands_for_its_own_unknown():
+    a = np.full((20, 1), np.nan)
+    a[3], a[7] = 1, -1  # each can be exchanged for the other only
+    X = MultiSource(a=a, b=np.zeros((20, 1)))
+    parts = source_contributions(SignOfA(), X, n_draws=20, random_state=0)
+    expected = np.where(np.isin(np.arange(20), [3, 7]), 0.8, 0)
+    np.testing.assert_allclose(parts.contributions["a"], expected, atol=1e-12)
+    with pytest.raises(ValueError, match="background must have 'a' in some sample beside the one to explain"):
+        source_contributions(SignOfA(), X[:5])
+
+
 # ----- networks inside of others
 
 

@@ -6,7 +6,7 @@ from sklearn.utils import check_random_state
 from ..calibration import calibration_scores
 from ..explain import attention_by_class, grouped_importance
 from ..inside import find_inside
-from ..metrics import check_labels, check_same_length, check_same_type
+from ..labels import check_labels, check_same_length, check_same_type
 from ..validation import as_multisource
 
 __all__ = ["describe_models"]

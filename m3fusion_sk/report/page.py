@@ -11,7 +11,8 @@ import numpy as np
 
 from .._version import __version__
 from ..deviations import draw_scores
-from ..metrics import check_labels, land_cover_scores
+from ..labels import check_labels
+from ..metrics import land_cover_scores
 from ..wholefile import whole_file
 from . import sections
 from .origin import origin
