@@ -5,6 +5,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+import rasterio
 import xarray
 import zarr
 from affine import Affine
@@ -104,15 +105,65 @@ def test_masks_are_given_by_date_wherever_dates_are(tmp_path):
 
 
 def test_dates_in_the_descriptions_of_bands_are_those_of_a_stack(tmp_path):
-    import rasterio
-
-    path = write(tmp_path / "s.tif", values().reshape(6, HEIGHT, WIDTH))
-    with rasterio.open(path, "r+") as file:
-        file.descriptions = [f"{d}_{band}" for d in DATES for band in ("B02", "B03")]
+    path = described(tmp_path / "s.tif", values(), [f"{d}_{band}" for d in DATES for band in ("B02", "B03")])
     source = SeriesRaster(path, dates="names")
     assert source.open("s").days.tolist() == [0, 10, 50]
     np.testing.assert_array_equal(all_of(source), expected(values()))
     assert Scene({"s": source}, grid="s").dates("s") == DATES
+
+
+def described(path, series, names):
+    with rasterio.open(write(path, series.reshape(-1, HEIGHT, WIDTH)), "r+") as file:
+        file.descriptions = names
+    return path
+
+
+def test_the_order_of_described_bands_is_never_guessed(tmp_path):
+    by_date = [f"{d}_{band}" for d in DATES for band in ("B02", "B03")]
+    by_band = [f"{d}_{band}" for band in ("B02", "B03") for d in DATES]
+    dates = described(tmp_path / "dates.tif", values(), by_date)
+    bands = described(tmp_path / "bands.tif", values().swapaxes(0, 1), by_band)
+    found = all_of(SeriesRaster(bands, dates="names", order="band"))
+    np.testing.assert_array_equal(found, expected(values()))
+    with pytest.raises(ValueError, match=r"all bands of each date one after .*\.\.\. Give order='band'"):
+        all_of(SeriesRaster(bands, dates="names"))
+    with pytest.raises(ValueError, match=r"all bands of each date one after .*\.\.\. Give order='date'"):
+        all_of(SeriesRaster(dates, dates="names", order="band"))
+    uneven = described(tmp_path / "uneven.tif", values(), [by_date[i] for i in (0, 1, 1, 2, 4, 5)])
+    with pytest.raises(ValueError, match="Sort the bands, or give the dates"):
+        all_of(SeriesRaster(uneven, dates="names"))
+
+
+def test_bands_described_in_another_order_at_another_date_are_refused(tmp_path):
+    paths = [
+        described(tmp_path / f"{d}.tif", values()[i], names)
+        for i, (d, names) in enumerate(zip(DATES, (["B4", "B8"], ["B4", "B8"], ["B8", "B4"]), strict=True))
+    ]
+    assert all_of(SeriesRaster(paths[:2], dates="names")).shape[1:] == (2, 2)
+    with pytest.raises(ValueError, match=r"bands of all dates in one order; .*\('B8', 'B4'\)"):
+        all_of(SeriesRaster(paths, dates="names"))
+    whole = described(tmp_path / "s.tif", values(2), ["1_B4", "1_B8", "2_B8", "2_B4"])
+    with pytest.raises(ValueError, match="bands of all dates in one order"):
+        all_of(SeriesRaster(whole, n_bands=2))
+
+
+@pytest.mark.parametrize("dates", ["names", ["2018-05-01", "2018-05-11"]])
+def test_hours_and_satellites_in_names_hide_no_other_order(tmp_path, dates):
+    names = [f"{tile}_B{b}.tif" for tile in ("S2A_20180501T063511", "S2B_20180511T063509") for b in (4, 8)]
+    paths = [write(tmp_path / name, values()[0, :1]) for name in names]
+    assert all_of(SeriesRaster([paths[:2], paths[2:]], dates=dates)).shape[1:] == (2, 2)
+    with pytest.raises(ValueError, match="bands of all dates in one order"):
+        all_of(SeriesRaster([paths[:2], paths[:1:-1]], dates=dates))
+
+
+def test_masks_of_a_stack_go_by_the_dates_in_their_names(tmp_path):
+    stack = described(tmp_path / "s.tif", values(), [f"{d}_{b}" for d in DATES for b in ("B4", "B8")])
+    codes = [np.full((1, HEIGHT, WIDTH), 9 if i == 1 else 4, "u1") for i in range(3)]
+    masks = [write(tmp_path / f"m{d}.tif", code) for d, code in zip(DATES, codes, strict=True)]
+    whole = write(tmp_path / "m.tif", np.vstack(codes))
+    for mask in (masks[::-1], dict(zip(DATES, masks, strict=True)), [whole]):
+        found = all_of(SeriesRaster(stack, dates="names", mask=mask, fill=None))
+        assert np.isnan(found).all(axis=(0, 2)).tolist() == [False, True, False]
 
 
 def test_masks_by_date_fill_gaps_as_a_mask_of_many_bands_does(tmp_path):

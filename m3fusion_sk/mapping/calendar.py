@@ -9,40 +9,39 @@ import numpy as np
 
 from .stack import is_file
 
-__all__ = ["NAMES", "arrange", "dates_of_bands"]
+__all__ = ["NAMES", "arrange", "arrange_masks", "check_one_order", "dates_of_bands"]
 
 NAMES = "names"  # dates: those in the names of files or bands
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(-?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
 
 
 def arrange(name, raster):
-    """Files of a series date by date, how many a date has (None for one stack), dates or None, and masks."""
-    path, dates, mask = raster.path, raster.dates, raster.mask
+    """Files of a series date by date, how many a date has (None for one stack), and dates or None."""
+    path, dates = raster.path, raster.dates
     if isinstance(path, Mapping):
         if dates is not None:
             raise ValueError(f"dates of source {name!r} must be left out where the files are given by date.")
         dates, path = list(path), list(path.values())
     if is_file(path):
-        return path, None, dates, _masks(name, mask, dates)
+        return path, None, dates
     if not isinstance(path, list | tuple):
-        return path, 1, dates, mask  # which the stack refuses
+        return path, 1, dates  # which the stack refuses
     groups = [list(part) if isinstance(part, list | tuple) else [part] for part in path]
     if len(set(map(len, groups))) != 1:
         raise ValueError(
             f"Source {name!r} must have equally many files for each date; got {list(map(len, groups))}."
         )
+    if all(isinstance(path, str | PathLike) for group in groups for path in group):
+        check_one_order(name, [[Path(path).stem for path in group] for group in groups])
     if isinstance(dates, str) and dates == NAMES:
         found = [_date_of_group(name, group) for group in groups]
         if len(groups[0]) == 1 and raster.n_bands is None:
             _check_dates_differ(name, groups, found)
-        _check_one_order(name, groups)
         order = np.argsort(found, kind="stable")
         if (np.diff(order) < 0).any():
             _check_sortable(name, raster)
         groups, dates = [groups[i] for i in order], [found[i] for i in order]
-        mask = _by_name(name, mask, dates) if isinstance(mask, list | tuple) else mask
-    mask = _masks(name, mask, dates)
-    return [part for group in groups for part in group], len(groups[0]), dates, mask
+    return [part for group in groups for part in group], len(groups[0]), dates
 
 
 def _check_dates_differ(name, groups, dates):
@@ -52,23 +51,34 @@ def _check_dates_differ(name, groups, dates):
         same = [Path(group[0]).name for group, date in zip(groups, dates, strict=True) if date == twice]
         raise ValueError(
             f"Source {name!r} must have one file for each date, or a list of files for each; got {same} "
-            f"for {twice}. Write [[{same[0]!r}, {same[1]!r}], ...] for bands, or give n_bands."
+            f"for {twice}. Write [[{same[0]!r}, {same[1]!r}], ...] for bands; where these are images of one "
+            "day, give n_bands, the bands of each."
         )
 
 
-def _check_one_order(name, groups):
-    """Refuse files of bands whose names say that they stand in another order at another date."""
-    bands = [[_DATE.sub("", Path(path).name) for path in group] for group in groups]
-    for others in bands:
+def check_one_order(name, names):
+    """Refuse bands whose names, for each date, say that they stand in another order at another date."""
+    bands = [_what_differs(each) for each in names]
+    for others, theirs in zip(bands, names, strict=True):
         if others != bands[0] and sorted(others) == sorted(bands[0]):
             raise ValueError(
-                f"Source {name!r} must have the bands of all dates in one order; got {bands[0]} and {others}."
+                f"Source {name!r} must have the bands of all dates in one order; got {names[0]} and {theirs}."
             )
 
 
-def dates_of_bands(name, stack):
-    """The dates that the descriptions of a stack's bands name, each once, in their order."""
-    descriptions = sum((file.descriptions for file in stack.files), ())
+def _what_differs(names):
+    """Of each name what not all of them have: the band, not the date, hour or tile."""
+    words = [re.findall(r"[^\W_]+", name) for name in names]
+    common = set.intersection(*map(set, words))
+    return [[word for word in each if word not in common] for each in words]
+
+
+def dates_of_bands(name, stack, by_band):
+    """The dates that the descriptions of a stack's bands name, each once, in their order.
+
+    All bands of a date follow each other or, `by_band`, all dates of a band.
+    """
+    descriptions = stack.descriptions
     found = [_date_in(text or "") for text in descriptions]
     if None in found:
         i = found.index(None)
@@ -77,7 +87,17 @@ def dates_of_bands(name, stack):
             f"description of each band of {stack.paths[0]}; band {i + 1} is called {descriptions[i]!r}. Give "
             "the dates."
         )
-    return list(dict.fromkeys(found))
+    dates = list(dict.fromkeys(found))
+    n_bands = len(found) // len(dates)
+    orders = {"date": np.repeat(dates, n_bands).tolist(), "band": dates * n_bands}
+    if found != orders["band" if by_band else "date"]:
+        fits = next((order for order, expected in orders.items() if found == expected), None)
+        todo = "Sort the bands, or give the dates" if fits is None else f"Give order={fits!r}"
+        raise ValueError(
+            f"Source {name!r} must have all bands of each date one after the other, or with order='band' all "
+            f"dates of each band; the descriptions in {stack.paths[0]} name {found[:6]}... {todo}."
+        )
+    return dates
 
 
 def _check_sortable(name, raster):
@@ -93,11 +113,15 @@ def _check_sortable(name, raster):
         )
 
 
-def _masks(name, mask, dates):
-    """Masks given by date as a list in the order of the dates; others as they are."""
+def arrange_masks(name, raster, per_date, dates):
+    """Masks given by date, or by their names, in the order of the dates; others as they are."""
+    mask = raster.mask
+    if isinstance(raster.dates, str) and raster.dates == NAMES and isinstance(mask, list | tuple):
+        stacks = per_date is None and len(mask) == 1  # of all dates, both
+        return mask if stacks else _by_name(name, mask, dates)
     if not isinstance(mask, Mapping):
         return mask
-    if dates is None or isinstance(dates, str):
+    if dates is None:
         raise ValueError(
             f"mask of source {name!r} can be given by date only where the dates are given too; give dates, "
             "or a list of masks."

@@ -8,7 +8,7 @@ import numpy as np
 from ..dates import as_days
 from ..gaps import fill_linear
 from ..sources import SeriesSpec
-from .calendar import NAMES, arrange, dates_of_bands
+from .calendar import NAMES, arrange, arrange_masks, check_one_order, dates_of_bands
 from .grid import Alignment, is_count
 from .stack import Stack
 from .vectors import read_inside
@@ -22,17 +22,19 @@ class SeriesReader:
     def __init__(self, name, raster):
         _check_choice(name, "order", raster.order, ("date", "band"))
         _check_choice(name, "fill", raster.fill, ("linear", None))
-        files, self.per_date, dates, mask = arrange(name, raster)
+        files, self.per_date, dates = arrange(name, raster)
         stack = Stack.open(name, files, nodata=raster.nodata)
         _check_order(name, raster, self.per_date, stack)
         self.grid = stack.grid
-        self.mask = None if mask is None else _Mask(name, mask, raster.valid, self.grid)
         self.by_band = raster.order == "band"
         self.fill = raster.fill
-        self.dates = _dates(name, dates, stack)
+        self.dates = _dates(name, dates, stack, self.by_band)
+        mask = arrange_masks(name, raster, self.per_date, self.dates)
+        self.mask = None if mask is None else _Mask(name, mask, raster.valid, self.grid)
         self.spec = _infer_spec(name, raster.n_bands, self, stack)
         if self.by_band:
             stack = replace(stack, order=np.arange(stack.n_bands).reshape(self.spec.shape[::-1]).T.ravel())
+        _check_descriptions(name, stack, self.spec)
         self.stack = stack.scaled_by(name, raster.scale, raster.offset, self.spec.shape)
         self.days = None
         if self.dates is not None:
@@ -136,10 +138,17 @@ def _check_order(name, raster, per_date, stack):
         )
 
 
-def _dates(name, dates, stack):
+def _check_descriptions(name, stack, spec):
+    """Refuse bands that say that they stand in another order at another date."""
+    texts = stack.descriptions
+    if all(texts):
+        check_one_order(name, [texts[i : i + spec.n_bands] for i in range(0, len(texts), spec.n_bands)])
+
+
+def _dates(name, dates, stack, by_band):
     """The dates as given, or as names and coordinates have them; None if they are not known."""
     if isinstance(dates, str) and dates == NAMES:
-        return dates_of_bands(name, stack)
+        return dates_of_bands(name, stack, by_band)
     return stack.files[0].dates if dates is None and len(stack.files) == 1 else dates
 
 

@@ -96,6 +96,11 @@ class Stack:
         return self._of_bands([file.nodata for file in self.files])
 
     @property
+    def descriptions(self):
+        """Of each band, as the file has it, or None."""
+        return self._of_bands([file.descriptions for file in self.files])
+
+    @property
     def n_bands(self):
         return sum(file.n_bands for file in self.files)
 
