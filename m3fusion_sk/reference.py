@@ -192,14 +192,14 @@ def draw_reference_sample(class_map, n_samples, *, least=50, random_state=None):
     >>> import numpy as np
     >>> from m3fusion_sk.reference import draw_reference_sample
     >>> codes = np.array([[1, 1, 1, 2], [1, 1, 2, 0]])
-    >>> sample = draw_reference_sample(codes, {1: 2, 2: 1}, random_state=0)
+    >>> sample = draw_reference_sample(codes, {1: 2, 2: 2}, random_state=0)
     >>> sample.strata
             n_pixels  area  n_samples
     mapped
     1              5   5.0          2
-    2              2   2.0          1
+    2              2   2.0          2
     >>> len(sample.points)
-    3
+    4
     """
     source = open_codes(class_map)
     if source.stretch > LARGEST_STRETCH:
@@ -213,6 +213,13 @@ def draw_reference_sample(class_map, n_samples, *, least=50, random_state=None):
     if not counts:
         raise ValueError(f"class_map must hold classes; {source} is all nodata.")
     sizes = _sizes(n_samples, least, dict(zip(names, counts.values(), strict=True)))
+    alone = [name for name, size in sizes.items() if size == 1]
+    if alone:
+        warnings.warn(
+            f"Classes {alone} have one pixel in the sample, of which no error can be estimated, so that "
+            "estimate_areas refuses them. Draw more, or join them with other classes in the map.",
+            stacklevel=2,
+        )
     rng = check_random_state(random_state)
     ranks = {
         code: np.sort(_drawn(rng, count, sizes[name]))

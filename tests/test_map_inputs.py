@@ -223,6 +223,15 @@ def test_names_without_dates_are_refused(tmp_path):
         all_of(SeriesRaster([dated], dates="names", mask=[other]))
 
 
+def test_a_raster_that_is_placed_by_points_is_refused(tmp_path):
+    points = [rasterio.control.GroundControlPoint(r, c, 10 * c, -10 * r) for r, c in ((0, 0), (0, 9), (9, 0))]
+    profile = {"width": 9, "height": 9, "count": 1, "dtype": "uint8", "crs": CRS}
+    with rasterio.open(tmp_path / "s.tif", "w", driver="GTiff", gcps=points, **profile) as file:
+        file.write(np.ones((1, 9, 9), "u1"))
+    with pytest.raises(ValueError, match=r"must have a grid of pixels; .* has 3 ground control points"):
+        VectorRaster(tmp_path / "s.tif").open("s")
+
+
 # ----- arrays
 
 

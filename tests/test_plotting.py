@@ -7,7 +7,7 @@ import pytest
 import rasterio
 
 matplotlib.use("Agg")
-from made_rasters import write_class_map
+from made_rasters import write, write_class_map
 from matplotlib import pyplot
 
 from m3fusion_sk import land_cover_scores
@@ -72,6 +72,24 @@ def test_every_class_of_a_legend_can_be_read(tmp_path, n):
     box, whole = legend.get_window_extent(), figure.bbox
     assert len(legend.get_texts()) == n
     assert 0 <= box.x0 < box.x1 <= whole.width and 0 <= box.y0 < box.y1 <= whole.height
+
+
+@pytest.mark.parametrize(("a", "e"), [(10, 10), (-10, -10), (-10, 10)])
+def test_maps_are_drawn_north_up_whichever_way_their_rows_run(class_map, tmp_path, a, e):
+    with rasterio.open(class_map) as file:
+        codes, transform, tags, colors = file.read(), file.transform, file.tags(), file.colormap(1)
+    codes = codes[:, :: -1 if e > 0 else 1, :: -1 if a < 0 else 1]
+    origin = transform.c + (40 if a < 0 else 0), transform.f - (30 if e > 0 else 0)
+    other = rasterio.Affine(a, 0, origin[0], 0, e, origin[1])
+    path = write(tmp_path / "turned.tif", codes, transform=other, crs="EPSG:32740", nodata=0)
+    with rasterio.open(path, "r+") as file:
+        file.write_colormap(1, colors)
+        file.update_tags(**tags)
+    for bounds in (None, (320000, 7689980, 320020, 7690000)):
+        expected, found = ClassMap.read(class_map, bounds), ClassMap.read(path, bounds)
+        np.testing.assert_array_equal(found.codes, expected.codes)
+        assert found.bounds == expected.bounds
+    assert plot_class_map(path).images[0].get_extent() == [320000, 320040, 7689970, 7690000]
 
 
 def test_a_map_is_drawn_into_given_axes_without_a_legend(class_map):

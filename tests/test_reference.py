@@ -57,9 +57,19 @@ def test_every_pixel_of_a_class_is_as_likely():
     codes = np.repeat([[1, 2]], 10, axis=0)
     drawn = np.zeros(10)
     for seed in range(600):
-        points = draw_reference_sample(codes, {1: 2, 2: 1}, random_state=seed).points
+        points = draw_reference_sample(codes, {1: 2, 2: 2}, random_state=seed).points
         drawn += np.bincount(points.loc[points["mapped"] == 1, "row"], minlength=10)
     np.testing.assert_allclose(drawn / 600, 0.2, atol=0.06)
+
+
+def test_classes_that_are_too_small_for_an_estimate_are_told(codes):
+    codes[codes == 7] = 1
+    codes[5, 5] = 7
+    with pytest.warns(UserWarning, match=r"Classes \[7\] have one pixel in the sample, of which no error"):
+        sample = draw_reference_sample(codes, 200, random_state=0)
+    assert sample.strata["n_samples"][7] == 1
+    with pytest.raises(ValueError, match="join classes"):
+        estimate_areas(sample.points["mapped"], sample.points["mapped"], sample.areas)
 
 
 def test_sampled_areas_meet_the_truth_that_the_map_misses():

@@ -9,10 +9,12 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import zarr
 from made_rasters import coded, write, write_vrt
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -136,12 +138,15 @@ def test_parameters_and_thresholds_count(network, forest):
         HistGradientBoostingClassifier(max_iter=3, max_features=0.5),
         RandomForestClassifier(3, random_state=np.random.default_rng(0).integers(9)),
         make_pipeline(StandardScaler(), RandomForestClassifier(3, random_state=np.random.RandomState(0))),
+        GridSearchCV(DecisionTreeClassifier(random_state=0), {"max_depth": [1, 2]}, cv=KFold(2)),
     ],
     ids=lambda model: type(model).__name__,
 )
 def test_what_a_session_does_beside_does_not_make_another_model(samples, model):
     X, y = np.asarray(samples[0]), samples[1]
     before = hash_estimator(model.fit(X, y))
+    if isinstance(model, GridSearchCV):  # whose seconds differ
+        assert hash_estimator(clone(model).fit(X, y)) == before
     np.random.random()  # noqa: NPY002 - the global generator, as other code may use it
     model.predict_proba(X)
     of_session = {name for name in model.get_params() if name.endswith(("n_jobs", "verbose"))}
@@ -194,6 +199,46 @@ def test_files_of_virtual_rasters_count_at_any_depth(tmp_path):
     assert {path.name for path in scene.files()} == {"outer.vrt", "inner.vrt", "v.tif"}
     before = key_of(scene)
     write(tmp_path / "v.tif", coded(1, 4, 5, "uint8", start=2))
+    assert key_of(scene) != before
+
+
+def test_a_virtual_raster_without_one_of_its_files_is_refused_by_name(tmp_path):
+    write(tmp_path / "v.tif", coded(1, 4, 5, "uint8"))
+    write_vrt(tmp_path / "inner.vrt", "v.tif", 4, 5)
+    scene = Scene({"v": VectorRaster(write_vrt(tmp_path / "outer.vrt", "inner.vrt", 4, 5))}, grid="v")
+    (tmp_path / "v.tif").rename(tmp_path / "w.tif")
+    with pytest.raises(OSError, match=r"inner.vrt must have all its files; .*v.tif is gone. Put it back"):
+        ChunkedPredictor(CodeReader()).predict(scene, tmp_path / "map.tif")
+    assert not (tmp_path / "map.tif.run").exists()
+
+
+@pytest.mark.parametrize("folder", ["mine!", "plain", "a!b!", "{c}"])
+def test_names_with_signs_count_as_others_do(tmp_path, folder):
+    (tmp_path / folder).mkdir()
+    path = write(tmp_path / folder / "v.tif", coded(1, 4, 5, "uint8"))
+    scenes = [Scene({"v": VectorRaster(path)}, grid="v")]
+    scenes += [Scene({"v": VectorRaster(write_vrt(tmp_path / folder / "v.vrt", "v.tif", 4, 5))}, grid="v")]
+    before = [key_of(scene) for scene in scenes]
+    assert all(path in scene.files() for scene in scenes)
+    write(path, coded(1, 4, 5, "uint8", start=2))
+    assert all(key_of(scene) != key for scene, key in zip(scenes, before, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_chunks_of_zarr_that_gdal_reads_count(tmp_path, zarr_format):
+    import rasterio
+
+    shape = {"shape": (8, 8), "chunks": (4, 4), "dtype": "u1", "compressors": None}
+    store = zarr.create_array(tmp_path / "v.zarr", zarr_format=zarr_format, **shape)
+    store[:] = coded(1, 8, 8, "uint8")[0]
+    try:
+        rasterio.open(tmp_path / "v.zarr").close()
+    except rasterio.errors.RasterioIOError:
+        pytest.skip("this GDAL reads no such Zarr")
+    scene = Scene({"v": VectorRaster(tmp_path / "v.zarr")}, grid="v")
+    before = key_of(scene)
+    store[7, 7] = 1
     assert key_of(scene) != before
 
 

@@ -581,6 +581,8 @@ def test_what_names_no_class_of_a_label_raster_is_refused(scene, tmp_path):
         scene.sample(path, {0: "land", 1: "water", -2: "ice"})
     with pytest.raises(ValueError, match=r"integers from 1 .*\{1: 'forest'\}; got \['water'\]"):
         scene.sample(path, {"water": 1})
+    with pytest.raises(ValueError, match="label must have no missing values; got 1 NaN, None"):
+        scene.sample(path, {1: "land", 2: None})
     with pytest.raises(ValueError, match="inside='whole' is for polygons"):
         scene.sample(path, inside="whole")
 

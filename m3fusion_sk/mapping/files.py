@@ -6,6 +6,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import rasterio
@@ -21,6 +22,7 @@ SIDECARS = ".aux.xml", ".ovr", ".msk"
 _VIRTUAL, _IN_MEMORY = "/vsi", "/vsimem/"
 _SCHEMES = "zip+file://", "tar+file://", "gzip+file://", "file://", "zip://", "tar://", "gzip://"
 _HASHERS = 4  # threads that hash files
+_OF_ZARR = ".zarray", "zarr.json"  # whose chunks lie beside and below
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class RasterFile:
         """Look at a file of source `name`."""
         try:
             with rasterio.open(path) as file:
+                _check_place(name, path, file)
                 grid, count, dtypes, declared = Grid.of(file), file.count, file.dtypes, file.nodatavals
                 descriptions, scales, offsets = file.descriptions, file.scales, file.offsets
                 path = in_any_folder(path, file.files)
@@ -118,12 +121,24 @@ class RasterFile:
 
     def check_unchanged(self):
         """Refuse a file that says another place, type or meaning than when the scene was made."""
-        now = RasterFile.open(self.path, self.path, self.bands, self.given_nodata)
+        try:
+            now = RasterFile.open(self.path, self.path, self.bands, self.given_nodata)
+        except ValueError:  # it could not be a source any more
+            now = None
         if repr(now) != repr(self):  # in which NaN is NaN
             raise OSError(
                 f"{self.path} has changed since the scene was made: other pixels, place, type or nodata. "
                 "Make the Scene again."
             )
+
+
+def _check_place(name, path, file):
+    """Refuse what is placed by points only: its rows and columns do not follow coordinates."""
+    if file.gcps[0] and file.transform.is_identity:
+        raise ValueError(
+            f"Source {name!r} must have a grid of pixels; {path} has {len(file.gcps[0])} ground control "
+            "points instead. Warp it first, for instance with gdalwarp."
+        )
 
 
 def check_bands(name, path, bands, count):
@@ -168,18 +183,37 @@ def local_files(path):
             continue
         found[here] = None
         if _is_virtual(here):
+            _check_members(here)
             waiting.extend(_members(here))
-    return [here for here in found if not any(_is_sidecar(here, other) for other in found)]
-
-
-def _is_sidecar(path, other):
-    return str(path) in {f"{other}{suffix}" for suffix in SIDECARS}
+        elif here.name in _OF_ZARR:
+            waiting.extend(str(each) for each in sorted(here.parent.rglob("*")) if each.is_file())
+    sidecars = {f"{here}{suffix}" for here in found for suffix in SIDECARS}
+    return [here for here in found if str(here) not in sidecars]
 
 
 def _is_virtual(path):
     """Whether it is a virtual raster, whatever its name."""
     with open(path, "rb") as file:
         return b"<VRTDataset" in file.read(1024)
+
+
+def _check_members(path):
+    """Refuse a virtual raster that lacks a file, which would be met in the middle of a map only."""
+    for element in _elements(path):
+        if element.tag in ("SourceFilename", "SourceDataset"):
+            name = element.text or ""
+            member = path.parent / name if element.get("relativeToVRT") == "1" else Path(name)
+            if not name.startswith(_VIRTUAL) and not re.search("..:", name) and not member.exists():
+                raise OSError(
+                    f"{path} must have all its files; {member} is gone. Put it back, or write the VRT anew."
+                )
+
+
+def _elements(path):
+    try:
+        return ElementTree.parse(path).iter()
+    except ElementTree.ParseError:  # GDAL reads some of these too
+        return []
 
 
 def _members(path):
@@ -198,11 +232,13 @@ def _on_disk(path):
 
 def _place(path):
     """The same as it stands in the name."""
-    path = path.split("!")[0]
     for scheme in _SCHEMES:
-        path = path.removeprefix(scheme)
+        if path.startswith(scheme):
+            path = path.removeprefix(scheme).split("!")[0]
     while path.startswith(_VIRTUAL):
         path = path[1:].partition("/")[2]
+    if path.startswith("{"):  # an archive with another archive's name in it
+        path = path[1:].partition("}")[0]
     place = Path(path)
     return next((each for each in (place, *place.parents[:-1]) if each.is_file()), None)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from ..labels import check_labels
 from .grid import Alignment
 from .rasters import VectorRaster
 from .samples import Labelled, called
@@ -48,6 +49,8 @@ def labelled_raster(scene, labels, names, group):
             "label must name codes, integers from 1 since 0 means no label, as {1: 'forest'}; got "
             f"{wrong}. Recode the raster."
         )
+    if names:
+        check_labels("label", list(names.values()))
     codes = _read(scene, labels, "labels")
     if names is not None:
         codes = np.where(np.isin(codes, list(names)), codes, 0)
@@ -70,7 +73,8 @@ def _read(scene, raster, what):
     if reader.stack.n_bands != 1 or reader.dtype.kind not in "iu":
         raise ValueError(
             f"A raster of {what} must have one band of integers; {reader.paths[0]} has "
-            f"{reader.stack.n_bands} of {reader.dtype}. Choose one with VectorRaster(path, bands=[1])."
+            f"{reader.stack.n_bands} of {reader.dtype}. Choose a band with VectorRaster(path, bands=[1]); "
+            "make other numbers integers, for instance with gdal_translate -ot Int32."
         )
     alignment = Alignment.between(scene.grid, reader.grid)
     codes = np.zeros(scene.shape, np.int64)

@@ -16,8 +16,8 @@ def to_pixels(frame, grid, source):
     strange = {s.geom_type for s in shapes if s is not None} - {"Polygon", "MultiPolygon"}
     if strange:
         raise ValueError(
-            f"The layer must hold polygons; got {', '.join(sorted(strange))}. For points, buffer them by "
-            "half a pixel first."
+            f"The layer must hold polygons; got {', '.join(sorted(strange))}. Make points squares as large "
+            "as a pixel first: points.buffer(half a pixel, cap_style='square')."
         )
     origin, step = (grid.transform.c, grid.transform.f), (grid.transform.a, grid.transform.e)
     return shapely.transform(shapes, lambda xy: np.round((xy - origin) / step, _DECIMALS))

@@ -19,7 +19,7 @@ from .._version import __version__
 __all__ = ["RunKey", "hash_estimator"]
 
 _SHOWN = 4  # differences in a message
-_OF_SESSION = "n_jobs", "verbose"  # parameters that predictions do not depend on
+_OF_SESSION = "n_jobs", "verbose", "cv_results_", "refit_time_"  # what predictions do not depend on
 _GENERATORS = np.random.RandomState, np.random.Generator
 _VALUES = bool, int, float, complex, str, bytes, np.ndarray, np.generic  # of globals that count
 
@@ -73,8 +73,8 @@ def hash_estimator(estimator):
     The same in every process for the same content. An object with a method ``content_hash``, which returns
     text, speaks for itself, also within a pipeline. Functions count by their code and by the numbers, texts
     and arrays that it names, not by other functions that they call; all else is hashed by its pickled state.
-    Generators of random numbers do not count, since any code may have drawn from them, nor do `n_jobs` and
-    `verbose`.
+    Generators of random numbers do not count, since any code may have drawn from them, nor do `n_jobs`,
+    `verbose`, and the scores and seconds of a search.
 
     Raises
     ------

@@ -28,7 +28,8 @@ class Scene:
     ----------
     sources : dict of str to SeriesRaster, PatchRaster, VectorRaster or PatchSeriesRaster
         The sources by name. An estimator trained on samples of one scene predicts on any scene with the
-        same names; one of scikit-learn's that takes plain tables, with the same order too.
+        same names, bands in the same order and dates at the same times of the year, which values do not
+        tell; one of scikit-learn's that takes plain tables, with the same order of sources too.
     grid : str
         Name of the source whose pixels are the target grid.
     optional : str or collection of str, default=()

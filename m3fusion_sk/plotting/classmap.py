@@ -19,7 +19,7 @@ class ClassMap:
     Attributes
     ----------
     codes : array of int of shape (height, width)
-        As shown; 0 is nodata.
+        As shown, from north to south and west to east; 0 is nodata.
     names : dict of int to str
         Name of each code.
     colors : dict of int to (float, float, float)
@@ -70,6 +70,7 @@ class ClassMap:
             window = _window(file, bounds)
             shape = window.height, window.width
             codes = file.read(1, window=window, out_shape=_at_most(shape, side))
+            codes = codes[:: -1 if file.transform.e > 0 else 1, :: -1 if file.transform.a < 0 else 1]
             names = {int(code): name for code, name in json.loads(file.tags()["CLASS_NAMES"]).items()}
             colors, crs = _colors(file, names), file.crs
             edges = _edges(file.transform, window)
@@ -154,9 +155,10 @@ def _window(file, bounds):
         return Window(0, 0, file.width, file.height)
     left, bottom, right, top = bounds
     a, _, x, _, e, y = file.transform[:6]
-    col, row = max(0, _floor((left - x) / a)), max(0, _floor((top - y) / e))
-    width = min(file.width, -_floor((x - right) / a)) - col
-    height = min(file.height, -_floor((y - bottom) / e)) - row
+    cols, rows = sorted(((left - x) / a, (right - x) / a)), sorted(((bottom - y) / e, (top - y) / e))
+    col, row = max(0, _floor(cols[0])), max(0, _floor(rows[0]))
+    width = min(file.width, -_floor(-cols[1])) - col
+    height = min(file.height, -_floor(-rows[1])) - row
     if width < 1 or height < 1:
         raise ValueError(
             f"bounds must be (left, bottom, right, top) and meet those of {file.name}, {tuple(file.bounds)}; "
@@ -166,10 +168,12 @@ def _window(file, bounds):
 
 
 def _edges(transform, window):
-    """Left, bottom, right and top of a window."""
+    """Left, bottom, right and top of a window, whichever way its rows and columns run."""
     a, _, x, _, e, y = transform[:6]
     stop_row, stop_col = window.row_off + window.height, window.col_off + window.width
-    return x + a * window.col_off, y + e * stop_row, x + a * stop_col, y + e * window.row_off
+    left, right = sorted((x + a * window.col_off, x + a * stop_col))
+    bottom, top = sorted((y + e * window.row_off, y + e * stop_row))
+    return left, bottom, right, top
 
 
 def _floor(position):
