@@ -4,6 +4,7 @@ import pickle
 from datetime import date
 
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import xarray
@@ -110,6 +111,8 @@ def test_dates_in_the_descriptions_of_bands_are_those_of_a_stack(tmp_path):
     assert source.open("s").days.tolist() == [0, 10, 50]
     np.testing.assert_array_equal(all_of(source), expected(values()))
     assert Scene({"s": source}, grid="s").dates("s") == DATES
+    given = SeriesRaster(path, dates=pd.DatetimeIndex(DATES))
+    assert Scene({"s": given}, grid="s").dates("s") == DATES
 
 
 def described(path, series, names):

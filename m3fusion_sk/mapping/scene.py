@@ -119,7 +119,7 @@ class Scene:
         dates = getattr(self._readers[name], "dates", None)
         if dates is None:
             return [f"t{i:02}" for i in range(self.specs[name].n_dates)]
-        return [re.sub(r"T00:00:00(\.0+)?$", "", str(date)) for date in dates]
+        return [re.sub(r"[T ]00:00:00(\.0+)?$", "", str(date)) for date in dates]
 
     def files(self):
         """All files on this machine that the values come from, those of virtual rasters included."""
