@@ -1,5 +1,6 @@
 """What is inside of pipelines, searches and calibrated classifiers: the part that can answer a question."""
 
+from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
@@ -48,7 +49,8 @@ def find_inside(estimator, method, what):
                 f"pipeline or in a fitted search; got {_path(estimator, part)}{why}."
             )
         part = inner
-    check_is_fitted(part)
+    if isinstance(part, BaseEstimator):
+        check_is_fitted(part)
 
     def prepare(X):
         for step in steps:

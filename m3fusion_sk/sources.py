@@ -295,7 +295,7 @@ def parse_columns(names):
 
 
 def _parse_column(name):
-    for spec, pattern in _column_patterns():
+    for spec, pattern in _column_patterns(KINDS):
         match = pattern.fullmatch(str(name))
         if match:
             return match[1], spec, tuple(map(int, match.groups()[1:]))
@@ -303,9 +303,9 @@ def _parse_column(name):
 
 
 @cache
-def _column_patterns():
+def _column_patterns(kinds):
     """How columns of each kind are named, the longest suffix first."""
-    suffixes = {spec: "".join(rf"_{letter}(\d+)" for letter in spec.letters) for spec in reversed(KINDS)}
+    suffixes = {spec: "".join(rf"_{letter}(\d+)" for letter in spec.letters) for spec in reversed(kinds)}
     return [(spec, re.compile(f"(.+?){suffix}")) for spec, suffix in suffixes.items()]
 
 

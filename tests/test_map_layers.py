@@ -57,6 +57,21 @@ def read(path):
         return file.read(), file.profile, file.tags(), file.descriptions, file.scales
 
 
+@pytest.mark.parametrize("piped", [True, False])
+def test_a_map_without_data_has_the_bands_of_any_other(everything, tmp_path, piped):
+    X, valid = everything
+    X = X[valid].select(["s2"])
+    network = M3FusionClassifier(hidden_size=4, max_epochs=1, random_state=0)
+    model = (make_pipeline(GapFiller(), network) if piped else network).fit(X, np.arange(len(X)) % 3)
+    n_dates, n_bands = X["s2"].shape[1:]
+    write(tmp_path / "s.tif", np.zeros((n_dates * n_bands, 9, 8), "uint16"), nodata=0)
+    nowhere = Scene({"s2": SeriesRaster(tmp_path / "s.tif", n_bands=n_bands)}, grid="s2")
+    ChunkedPredictor(model, outputs=["proba", "features"]).predict(nowhere, tmp_path / "map.tif")
+    n_features = model.transform(X[:1]).shape[1]
+    found = read(tmp_path / "map_features.tif")[0]
+    assert len(found) == n_features and np.isnan(found).all()
+
+
 @pytest.mark.parametrize(
     ("dtype", "step", "nodata"), [("uint8", 0.004, 255), ("uint16", 2e-5, 65535), ("float32", 1, np.nan)]
 )
@@ -88,6 +103,7 @@ def test_every_layer_says_what_the_estimator_says(scene, everything, network, tm
     np.testing.assert_allclose(flat[valid], network.transform(X[valid]), atol=1e-5)
     assert (profile["dtype"], np.isnan(flat[~valid]).all()) == ("float32", True)
     assert read(tmp_path / "map_proba.tif")[3] == ("lake", "town", "wood")
+    assert read(tmp_path / "map_features.tif")[3] == tuple(network.get_feature_names_out())
     codes = read_map(path).ravel()
     sure = best[:, -1] - best[:, -2] > 1e-5
     np.testing.assert_array_equal(codes[valid][sure], proba.argmax(axis=1)[sure] + 1)

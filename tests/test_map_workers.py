@@ -156,7 +156,7 @@ def test_a_cluster_makes_the_same_map(scene, expected, client, tmp_path):
 def test_few_chunks_are_in_the_hands_of_the_cluster(scene, client, tmp_path):
     estimator, submitted = Logging(tmp_path / "log"), []
     legend = Legend.of(estimator.classes_)
-    layers = make_layers(["class"], "uint8", legend, {})
+    layers = make_layers(["class"], "uint8", legend, {}, ())
     job = Job(scene, estimator, legend, layers, (2, 2), 100)
     (tmp_path / "chunks").mkdir()
 

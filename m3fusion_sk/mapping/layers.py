@@ -75,8 +75,11 @@ class Layer:
         return {"dtype": self.dtype, "steps": self.steps, "bands": list(self.descriptions)}
 
 
-def make_layers(outputs, dtype, legend, dates):
-    """The layers of a run, the class map first; `dates` names those of the series that are attended to."""
+def make_layers(outputs, dtype, legend, dates, features):
+    """The layers of a run, the class map first.
+
+    `dates` names those of the series that are attended to, `features` those of the estimator, if known.
+    """
     steps = STEPS[dtype]
     nodata = np.nan if steps is None else int(np.iinfo(dtype).max)
     layers = [Layer(CLASS, str(legend.codes.dtype), NODATA, None, ("class",))]
@@ -90,7 +93,7 @@ def make_layers(outputs, dtype, legend, dates):
         for name, of_series in dates.items():
             layers.append(Layer(f"{ATTENTION}:{name}", dtype, nodata, steps, tuple(of_series)))
     if FEATURES in outputs:
-        layers.append(Layer(FEATURES, "float32", np.nan))
+        layers.append(Layer(FEATURES, "float32", np.nan, None, features))
     return layers
 
 

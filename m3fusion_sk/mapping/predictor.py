@@ -5,7 +5,9 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+from sklearn.pipeline import Pipeline
 
+from ..classifier import M3FusionClassifier
 from ..inside import find_inside
 from .assembly import sidecars
 from .files import stamps
@@ -200,8 +202,9 @@ class ChunkedPredictor:
             raise ValueError(f"dtype must be one of {', '.join(map(repr, STEPS))}; got {self.dtype!r}.")
         legend = Legend.of(_classes_of(self.estimator), self.colors, self.reject)
         outputs = _check_outputs(self.outputs)
-        series = _series(outputs, self.estimator, scene)
-        layers = make_layers(outputs, self.dtype, legend, {name: scene.dates(name) for name in series})
+        parts = _parts(outputs, self.estimator)
+        dates = {name: scene.dates(name) for name in _series(parts, scene)}
+        layers = make_layers(outputs, self.dtype, legend, dates, _features(parts))
         _check_attention(layers, self.dtype)
         return Job(scene, self.estimator, legend, layers, chunk, int(self.batch_size))
 
@@ -258,13 +261,24 @@ def _check_outputs(outputs):
     return outputs
 
 
-def _series(outputs, estimator, scene):
-    """The series of the scene whose attention is written; the estimator is checked to tell what is."""
-    parts = {
+def _parts(outputs, estimator):
+    """What tells the outputs that need a part of the estimator, which is checked to have it."""
+    return {
         name: find_inside(estimator, method, f"outputs={name!r}")[0]
         for name, method in NEEDED.items()
         if name in outputs
     }
+
+
+def _features(parts):
+    """Names of the features that are written, where they are sure to be as many as there are."""
+    part = parts.get(FEATURES)
+    last = part[-1] if isinstance(part, Pipeline) else part
+    return tuple(last.get_feature_names_out()) if isinstance(last, M3FusionClassifier) else ()
+
+
+def _series(parts, scene):
+    """The series of the scene whose attention is written."""
     if ATTENTION not in parts:
         return []
     known = getattr(parts[ATTENTION], "sources_", scene.specs)
