@@ -60,9 +60,14 @@ def run_steps(inputs, gate_weight, candidate_weight, kind, keep=False):
     h = states.new_zeros(n, units)
     for date in range(n_dates):
         a, gate, candidate = inputs[date].to(kind), gates[date * keep], candidates[date * keep]
-        add_product(a[:, : 2 * units], h, gate_kernel, out=gate).sigmoid_()
+        of_gate, of_candidate = a[:, : 2 * units], a[:, 2 * units :]
         z, r = gate[:, :units], gate[:, units:]
-        tanh_(add_product(a[:, 2 * units :], r * h, candidate_kernel, out=candidate))
+        if date:
+            add_product(of_gate, h, gate_kernel, out=gate).sigmoid_()
+            tanh_(add_product(of_candidate, r * h, candidate_kernel, out=candidate))
+        else:  # h is 0
+            gate.copy_(of_gate).sigmoid_()
+            tanh_(candidate.copy_(of_candidate))
         h = torch.lerp(candidate, h, z, out=states[date])  # z h + (1 - z) candidate
     return states, gates, candidates
 
@@ -114,8 +119,11 @@ def _backward_steps(grad, gate_weight, candidate_weight, states, gates, candidat
         d_h = d_h + grad[date]
         opened = torch.addcmul(d_h, d_h, z, value=-1)  # d_h (1 - z)
         torch.ops.aten.tanh_backward.grad_input(opened, candidate, grad_input=d_candidate)
-        d_reset = (d_candidate.to(candidate_weight.dtype) @ candidate_weight).to(grad.dtype)
         of_sigmoid((h - candidate).mul_(d_h), z, grad_input=d_z)
+        if not date:  # h is 0, and nobody asks for its gradient
+            d_r.zero_()
+            break
+        d_reset = (d_candidate.to(candidate_weight.dtype) @ candidate_weight).to(grad.dtype)
         of_sigmoid(d_reset * h, r, grad_input=d_r)
         carried = torch.addcmul(d_h * z, d_reset, r)
         d_h = add_product(carried, d_inputs[date, :, : 2 * units], gate_weight)
