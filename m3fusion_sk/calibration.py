@@ -105,7 +105,7 @@ def calibration_scores(y_true, proba, classes, *, n_bins=10, sample_weight=None)
     3  0.6   0.8    1.0         0.7  1.000000
     4  0.8   1.0    3.0         0.9  0.666667
     """
-    true, proba = check_labels("y_true", y_true), np.asarray(proba, dtype=np.float64)
+    true, proba = check_labels("y_true", y_true), _as_numbers(proba)
     weights = check_weights(sample_weight, len(true))
     check_same_length(y_true=true, proba=proba)
     codes = _codes(true, proba, classes)
@@ -113,6 +113,16 @@ def calibration_scores(y_true, proba, classes, *, n_bins=10, sample_weight=None)
         raise ValueError(f"n_bins must be an integer from 1; got {n_bins!r}.")
     table = _reliability(codes, proba, weights, n_bins)
     return CalibrationScores(pd.Series(_summary(codes, proba, weights, table), name="score"), table)
+
+
+def _as_numbers(proba):
+    try:
+        return np.asarray(proba, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "proba must hold probabilities of shape (n_samples, n_classes), as predict_proba gives them: "
+            f"{error}."
+        ) from None
 
 
 def _reliability(codes, proba, weights, n_bins):

@@ -8,7 +8,7 @@ import pandas as pd
 from .contributions import SourceContributions, source_contributions
 from .importance import grouped_importance
 from .inside import find_inside
-from .labels import check_labels, check_same_length, check_same_type
+from .labels import check_by_source, check_labels, check_same_length, check_same_type
 
 __all__ = [
     "HeadComparison",
@@ -70,11 +70,12 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     >>> attention_by_class(clf, X, y)["ts"].shape
     (2, 5)
     """
+    dates = check_by_source("dates", {} if dates is None else dates)
     network, prepare = find_inside(estimator, "attention", "attention_by_class")
     y = check_labels("y", estimator.predict(X) if y is None else y)
     X = prepare(X)
     check_same_type(y=y, classes=network.classes_)
-    tables, dates = {}, dates or {}
+    tables = {}
     attention = network.attention(X)
     for name, weights in attention.items():
         check_same_length(y=y, X=weights)

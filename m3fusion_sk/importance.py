@@ -8,7 +8,7 @@ from joblib import Parallel, delayed
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 
-from .labels import check_groups, check_labels, check_same_length
+from .labels import as_labels, check_by_source, check_groups, in_own_type
 from .multisource import MultiSource
 from .presence import present
 from .rows import ExchangedRows
@@ -104,13 +104,12 @@ def grouped_importance(
     >>> grouped_importance(forest, X, y, random_state=0)["importance"].round(1).to_dict()
     {'ts': 0.5, 'terrain': 0.0}
     """
-    X, y = as_multisource(X), check_labels("y", y)
+    X, y = as_multisource(X), _complete(y)
     groups = None if groups is None else check_groups(groups, len(X))
-    check_same_length(X=X, y=y)
     if not isinstance(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(f"n_repeats must be an integer from 1; got {n_repeats!r}.")
     blocks = _blocks(X.specs, by)
-    names = _names(blocks, X.specs, by, labels or {})
+    names = _names(blocks, X.specs, by, check_by_source("labels", {} if labels is None else labels))
     if not (scoring is None or callable(scoring) or isinstance(scoring, str)):
         raise TypeError(f"scoring must be one score, as text or a callable, or None; got {scoring!r:.200}.")
     scorer = check_scoring(estimator, scoring=scoring)
@@ -125,6 +124,15 @@ def grouped_importance(
     table = pd.DataFrame({"importance": falls.mean(axis=1), "std": _deviation(falls)}, index=names)
     table.attrs["score"] = float(score)
     return table
+
+
+def _complete(y):
+    """True classes, or whatever the score takes, of which none is missing."""
+    y = as_labels(y)
+    missing = pd.isna(y).sum() if y.ndim == 1 else 0
+    if missing:
+        raise ValueError(f"y must have no missing values; got {missing} NaN or None. Drop these samples.")
+    return in_own_type(y)
 
 
 def _deviation(falls):

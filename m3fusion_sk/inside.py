@@ -49,7 +49,7 @@ def find_inside(estimator, method, what):
                 f"pipeline or in a fitted search; got {_path(estimator, part)}{why}."
             )
         part = inner
-    if isinstance(part, BaseEstimator):
+    if isinstance(part, BaseEstimator) and not hasattr(part, "classes_"):
         check_is_fitted(part)
 
     def prepare(X):

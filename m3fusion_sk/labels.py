@@ -1,5 +1,8 @@
 """Labels and objects as users give them: one value for each sample, none missing, all of one type."""
 
+from collections.abc import Mapping
+from functools import reduce
+
 import numpy as np
 import pandas as pd
 
@@ -38,16 +41,16 @@ def check_labels(name, values):
     return in_own_type(values)
 
 
-def check_groups(groups, n_samples):
+def check_groups(groups, n_samples, name="groups"):
     """Objects, one for each sample."""
     groups = as_labels(groups)
     if groups.shape[:1] != (n_samples,) or groups.ndim != 1:
         raise ValueError(
-            f"groups must have shape ({n_samples},), one object for each sample; got shape {groups.shape}."
+            f"{name} must have shape ({n_samples},), one object for each sample; got shape {groups.shape}."
         )
     missing = pd.isna(groups).sum()
     if missing:
-        raise ValueError(f"groups must name the object of each sample; {missing} are missing (NaN or None).")
+        raise ValueError(f"{name} must name the object of each sample; {missing} are missing (NaN or None).")
     return in_own_type(groups)
 
 
@@ -65,9 +68,19 @@ def check_same_type(**arrays):
         raise ValueError(f"{' and '.join(arrays)} must hold labels of one type; got {found}.")
 
 
+def check_by_source(name, values):
+    """Names, of dates say, by source."""
+    if not isinstance(values, Mapping):
+        raise TypeError(
+            f"{name} must be a dict by source, such as {{'ts': ['2018-05-01', ...]}}; got a "
+            f"{type(values).__name__}."
+        )
+    return values
+
+
 def ordered_classes(labels, *values):
     """All classes, as an index: those that occur, sorted, or `labels`, which must hold them."""
-    occurring = pd.Index(np.concatenate(values)).unique()
+    occurring = reduce(pd.Index.union, (pd.Index(each).unique() for each in values)).unique()
     if labels is None:
         return occurring.sort_values()
     labels = pd.Index(list(labels))

@@ -16,7 +16,7 @@ from .targets import check_weights
 __all__ = ["LandCoverScores", "land_cover_scores"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LandCoverScores:
     """What `land_cover_scores` returns.
 
@@ -43,7 +43,7 @@ class LandCoverScores:
     per_class: pd.DataFrame
     confusion: pd.DataFrame
 
-    def __str__(self):
+    def __repr__(self):
         tables = (self.summary.to_frame().T.to_string(index=False), self.per_class, self.confusion)
         with pd.option_context("display.float_format", "{:.4f}".format, "display.width", 1000):
             parts = [part if isinstance(part, str) else part.to_string() for part in tables]

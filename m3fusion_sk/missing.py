@@ -26,6 +26,19 @@ def check_samples(estimator, X, settings, *, reset):
     MultiSource
         NaN stands for what is missing: a date of a series, or all values of a source.
     """
+    try:
+        return _checked(estimator, X, settings, reset)
+    except ValueError as error:
+        given = {name: getattr(estimator, name) for name in ("missing", "missing_sources")}
+        late = [f"{name}={settings[name]!r}" for name, value in given.items() if value != settings[name]]
+        if reset or not late:
+            raise
+        told = " and ".join(late)
+        message = f"{error} The model was fitted with {told}; what is set now waits for a fit."
+        raise ValueError(message) from error
+
+
+def _checked(estimator, X, settings, reset):
     drop = settings["missing_sources"] == "drop"
     if settings["missing"] == "error" and not drop:
         return check_sources(estimator, X, reset=reset, layout=estimator.layout)

@@ -27,7 +27,8 @@ class StratifiedGroupShuffleSplit(BaseShuffleSplit):
     train_size : float, default=0.3
         Fraction of the objects of each class that train.
     test_size : float, optional
-        Fraction of the objects of each class that test. All that do not train by default.
+        Fraction of the objects of each class that test. All that do not train by default. It leaves
+        `train_size` as it is: what neither names is on no side.
     random_state : int, RandomState or None, default=None
         Seed of the draws. The same objects are drawn whatever the order of the samples.
 

@@ -48,18 +48,18 @@ def rows_by_source(models, sources):
     if len(chosen) > 1:
         chosen[ALL_SOURCES] = list(sources)
     return {
-        (model, label): make_pipeline(SelectSources(names), _for_sources(estimator, names))
+        (model, label): make_pipeline(SelectSources(names), _for_sources(estimator, names, sources))
         for label, names in chosen.items()
         for model, estimator in models.items()
     }
 
 
-def _for_sources(estimator, names):
+def _for_sources(estimator, names, sources):
     """An unfitted copy for these sources: weights by source are those of theirs."""
     own = {
-        parameter: {name: value[name] for name in names if name in value}
+        parameter: {name: value[name] for name in names}
         for parameter, value in estimator.get_params().items()
-        if parameter.split("__")[-1] == "alpha" and isinstance(value, Mapping)
+        if parameter.split("__")[-1] == "alpha" and isinstance(value, Mapping) and set(value) == set(sources)
     }
     return clone(estimator).set_params(**own)
 
@@ -98,7 +98,7 @@ def score_row(pipeline, X, y, objects, train, test):
     >>> "accuracy" in scores.summary, sorted(seconds)
     (True, ['fit_seconds', 'predict_seconds'])
     """
-    y, objects = check_labels("y", y), check_groups(objects, len(X))
+    y, objects = check_labels("y", y), check_groups(objects, len(X), "objects")
     check_same_length(X=X, y=y)
     start = time.perf_counter()
     fitted = clone(pipeline).fit(X[train], y[train])
@@ -155,7 +155,7 @@ def compare_by_source(models, X, y, groups, cv, *, objects=None, report=None):
     """
     _check_splitter(cv)
     y, groups = check_labels("y", y), check_groups(groups, len(X))
-    rows, objects = [], groups if objects is None else check_groups(objects, len(X))
+    rows, objects = [], groups if objects is None else check_groups(objects, len(X), "objects")
     for split, (train, test) in enumerate(cv.split(X, y, groups)):
         _check_apart(groups, train, test, cv)
         for (model, sources), pipeline in rows_by_source(models, X.names).items():

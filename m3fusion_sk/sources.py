@@ -5,6 +5,7 @@ A specification is inferred once, in ``fit``, and is from then on the only descr
 
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -307,6 +308,17 @@ def _column_patterns(kinds):
     """How columns of each kind are named, the longest suffix first."""
     suffixes = {spec: "".join(rf"_{letter}(\d+)" for letter in spec.letters) for spec in reversed(kinds)}
     return [(spec, re.compile(f"(.+?){suffix}")) for spec, suffix in suffixes.items()]
+
+
+def warn_of_near_names(names):
+    """Tell of columns that are nearly named by source, and would be plain features."""
+    near = [name for name in names if re.fullmatch(r"(?i).+?(_[tbrcf]\d+){2,4}\s*", str(name))]
+    if near:
+        warnings.warn(
+            f"Columns such as {near[0]!r} are plain features: they are not named as those of series, "
+            "ts_t00_b00, or patches, patch_b00_r00_c00, are. Rename them, or give the layout.",
+            stacklevel=2,
+        )
 
 
 def _spec_of_columns(name, spec, positions):

@@ -47,10 +47,11 @@ def check_y(estimator, X, y):
             f"{type(estimator).__name__} requires y to be passed, but the target y is None. Give one label "
             "for each sample."
         )
+    plain = hasattr(y, "dtype")
     y = column_or_1d(as_labels(_without_marks(y)), warn=True)
     if y.dtype.hasobject and pd.isna(y).any():
         raise ValueError(f"y must have a label for each sample; {pd.isna(y).sum()} of {len(y)} are missing.")
-    y = in_own_type(y)
+    y = y if plain and len(y) and isinstance(y[0], str) else in_own_type(y)
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
     check_consistent_length(X, y)
@@ -71,7 +72,8 @@ def check_weights(sample_weight, n_samples):
         weights = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"sample_weight must be numbers, one for each sample; got others: {error}."
+            f"sample_weight must be numbers, one for each sample; got others: {error}. Objects go by name: "
+            "fit(X, y, groups=objects)."
         ) from None
     weights = np.full(n_samples, weights) if weights.ndim == 0 else weights
     if weights.shape != (n_samples,):

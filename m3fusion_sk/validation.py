@@ -1,5 +1,6 @@
 """The border: whatever a user calls X becomes a checked `MultiSource` here, and nowhere else."""
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,7 +10,16 @@ from sklearn.utils.validation import validate_data
 from .multisource import MultiSource
 from .patchview import PatchView
 from .rows import row_blocks
-from .sources import VectorSpec, check_columns, check_names, check_shape, parse_columns, spec_from_layout
+from .sources import (
+    PatchSpec,
+    VectorSpec,
+    check_columns,
+    check_names,
+    check_shape,
+    parse_columns,
+    spec_from_layout,
+    warn_of_near_names,
+)
 
 FLAT_NAME = "X"  # of the only source of a plain table
 LARGEST = np.float32(1e18)  # value whose square float32 can hold, and beyond which lie nodata values
@@ -115,10 +125,22 @@ def as_multisource(X):
 
 
 def _describe(estimator, X):
+    for name, spec in X.specs.items():
+        _warn_of_last_bands(name, spec)
     estimator.sources_ = dict(X.specs)
     estimator.n_features_in_ = X.shape[1]
     if hasattr(estimator, "feature_names_in_"):
         del estimator.feature_names_in_
+
+
+def _warn_of_last_bands(name, spec):
+    """Tell of patches whose bands seem to be behind their rows and columns."""
+    if isinstance(spec, PatchSpec) and spec.n_bands == spec.height >= 5 and spec.width < spec.height:
+        warnings.warn(
+            f"X[{name!r}] has {spec.n_bands} bands of {spec.height} x {spec.width} pixels. If the bands are "
+            f"last, put them first: np.moveaxis(X[{name!r}], -1, 1).",
+            stacklevel=2,
+        )
 
 
 def _check_table(estimator, X, reset, layout, allow_nan):
@@ -127,6 +149,8 @@ def _check_table(estimator, X, reset, layout, allow_nan):
         estimator, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan" if allow_nan else True
     )
     sources, order = _sources_of_columns(estimator, layout)
+    if reset and sources is None:
+        warn_of_near_names(getattr(estimator, "feature_names_in_", ()))
     if reset:
         estimator.sources_ = sources or {FLAT_NAME: VectorSpec(X.shape[1])}
         _check_layout_size(estimator.sources_, X.shape[1])

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+_DIMENSIONS = "time t date dates", "band bands", "y lat latitude", "x lon longitude"
+_PLACES = {name: place for place, names in enumerate(_DIMENSIONS) for name in names.split()}
+
 
 def as_name(name):
     if not isinstance(name, str) or not name:
@@ -29,6 +32,7 @@ def as_values(name, values):
         values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
     if not all(hasattr(values, a) for a in ("shape", "dtype", "__getitem__")) or hasattr(values, "iloc"):
         values = _as_array(name, values)
+    _check_dims(name, values)
     if any(size != size for size in values.shape):
         raise ValueError(
             f"X[{name!r}] must have a known number of samples; got shape {values.shape}, as dask has it "
@@ -41,6 +45,17 @@ def as_values(name, values):
             f"np.asarray(X[{name!r}], dtype='float32')."
         )
     return values
+
+
+def _check_dims(name, values):
+    """Refuse dimensions whose names, as xarray has them, say that they stand in another order."""
+    dims = getattr(values, "dims", ())
+    known = [dim for dim in dims[1:] if dim in _PLACES] if isinstance(dims, tuple) else []
+    if known != sorted(known, key=_PLACES.get):
+        raise ValueError(
+            f"X[{name!r}] must have its dimensions in the order samples, dates, bands, rows, columns; got "
+            f"{dims}. Write .transpose(...)."
+        )
 
 
 def _as_array(name, values):

@@ -120,3 +120,8 @@ def test_wrong_arguments_are_refused(arguments, message):
     good = {"y_true": ["a", "b", "c"], "proba": np.eye(3), "classes": CLASSES}
     with pytest.raises(ValueError, match=message):
         calibration_scores(**{**good, **arguments})
+
+
+def test_classes_are_no_probabilities():
+    with pytest.raises(ValueError, match=r"proba must hold probabilities .* predict_proba gives them: could"):
+        calibration_scores(["a", "b"], ["a", "b"], ["a", "b"])

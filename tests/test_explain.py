@@ -286,6 +286,14 @@ def test_wrong_questions_are_refused(study, arguments, message):
         grouped_importance(network, X, y, **arguments)
 
 
+def test_names_of_dates_come_by_source(study):
+    network, X, y, _ = study
+    with pytest.raises(TypeError, match=r"dates must be a dict by source, such as .*; got a list"):
+        attention_by_class(network, X, y, dates=["May", "June"])
+    with pytest.raises(TypeError, match=r"labels must be a dict by source, such as .*; got a list"):
+        grouped_importance(network, X, y, by="date", labels=["May", "June"])
+
+
 def test_names_of_dates_go_by_their_order():
     rng, y = np.random.default_rng(0), np.arange(80) % 2
     X = {"ts": rng.normal(size=(80, 3, 2))}
@@ -294,6 +302,14 @@ def test_names_of_dates_go_by_their_order():
     dates = pd.Series(["July", "May", "June"])[[1, 2, 0]]
     table = grouped_importance(forest, X, y, by="date", labels={"ts": dates}, random_state=0)
     assert table["importance"].idxmax() == ("ts", "May")
+
+
+def test_whatever_a_score_takes_is_passed_on(study):
+    network, X, y, _ = study
+    expected = grouped_importance(network, X, y, n_repeats=1, random_state=0)
+    for given, scoring in ((y[:, None], None), (None, lambda estimator, X, _: estimator.score(X, y))):
+        found = grouped_importance(network, X, given, scoring=scoring, n_repeats=1, random_state=0)
+        pd.testing.assert_frame_equal(found, expected)
 
 
 @pytest.mark.parametrize("y", [["a", np.nan] * 80, np.ma.masked_equal([0, 1] * 80, 0)], ids=type)

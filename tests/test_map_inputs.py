@@ -150,9 +150,11 @@ def test_bands_described_in_another_order_at_another_date_are_refused(tmp_path):
         all_of(SeriesRaster(whole, n_bands=2))
 
 
+@pytest.mark.parametrize("form", ["S2A_{}T063511_B{}.tif", "{}B{}.tif", "{}.B{}"])
 @pytest.mark.parametrize("dates", ["names", ["2018-05-01", "2018-05-11"]])
-def test_hours_and_satellites_in_names_hide_no_other_order(tmp_path, dates):
-    names = [f"{tile}_B{b}.tif" for tile in ("S2A_20180501T063511", "S2B_20180511T063509") for b in (4, 8)]
+def test_hours_and_satellites_in_names_hide_no_other_order(tmp_path, dates, form):
+    names = [form.format(date, b) for date in ("20180501", "20180511") for b in (4, 8)]
+    names[2:] = [name.replace("S2A", "S2B").replace("3511", "3509") for name in names[2:]]
     paths = [write(tmp_path / name, values()[0, :1]) for name in names]
     assert all_of(SeriesRaster([paths[:2], paths[2:]], dates=dates)).shape[1:] == (2, 2)
     with pytest.raises(ValueError, match="bands of all dates in one order"):
@@ -164,9 +166,19 @@ def test_masks_of_a_stack_go_by_the_dates_in_their_names(tmp_path):
     codes = [np.full((1, HEIGHT, WIDTH), 9 if i == 1 else 4, "u1") for i in range(3)]
     masks = [write(tmp_path / f"m{d}.tif", code) for d, code in zip(DATES, codes, strict=True)]
     whole = write(tmp_path / "m.tif", np.vstack(codes))
-    for mask in (masks[::-1], dict(zip(DATES, masks, strict=True)), [whole]):
+    arrays = [RasterArray(code, PLACE, CRS) for code in codes]  # without names, in order
+    for mask in (masks[::-1], dict(zip(DATES, masks, strict=True)), [whole], arrays):
         found = all_of(SeriesRaster(stack, dates="names", mask=mask, fill=None))
         assert np.isnan(found).all(axis=(0, 2)).tolist() == [False, True, False]
+
+
+def test_masks_of_images_of_one_day_are_in_their_order(tmp_path):
+    names = ["20180501_a", "20180501_b", "20180502_a"]
+    paths = [write(tmp_path / f"{name}.tif", values()[0]) for name in names]
+    codes = [np.full((1, HEIGHT, WIDTH), 9 if i == 1 else 4, "u1") for i in range(3)]
+    masks = [write(tmp_path / f"m{name}.tif", code) for name, code in zip(names, codes, strict=True)]
+    source = SeriesRaster(paths, n_bands=2, dates="names", mask=[masks[2], *masks[:2]], fill=None)
+    assert np.isnan(all_of(source)).all(axis=(0, 2)).tolist() == [False, True, False]
 
 
 def test_masks_by_date_fill_gaps_as_a_mask_of_many_bands_does(tmp_path):
@@ -434,8 +446,9 @@ def test_the_place_of_an_array_is_an_affine(transform):
 
 def test_one_array_of_a_dataset_is_chosen():
     dataset = pytest.importorskip("xarray").Dataset({"b4": (("y", "x"), np.ones((HEIGHT, WIDTH)))})
-    with pytest.raises(TypeError, match=r"must be one array; got a Dataset with \['b4'\]. Choose one"):
-        Scene({"v": VectorRaster(dataset)}, grid="v")
+    for source in (VectorRaster(dataset), SeriesRaster(dataset, n_bands=1)):
+        with pytest.raises(TypeError, match=r"must be one array; got a Dataset with \['b4'\]. Choose one"):
+            Scene({"v": source}, grid="v")
 
 
 def test_an_array_with_a_dimension_of_dates_says_how_many_there_are():

@@ -36,6 +36,18 @@ def test_scores_equal_the_formulas_on_the_confusion_matrix(rows, weighted):
     np.testing.assert_allclose(scores.summary["kappa"], kappa, atol=1e-12)
 
 
+def test_types_of_labels_are_those_that_came():
+    when = np.array(["2018-05-01", "2018-06-01"], "datetime64[ns]")
+    assert land_cover_scores(when, [pd.Timestamp(when[0])] * 2).summary["accuracy"] == 0.5
+    large = np.array([2**53 + 1, 2**53 + 2])
+    assert land_cover_scores(large, large[::-1]).confusion.index.tolist() == large.tolist()
+
+
+def test_scores_show_their_tables():
+    scores = land_cover_scores(["a", "b"], ["a", "a"])
+    assert repr(scores) == str(scores) and "accuracy" in repr(scores) and "precision" in repr(scores)
+
+
 @settings(deadline=None, max_examples=30)
 @given(pairs)
 def test_integer_weights_equal_repeated_samples(rows):

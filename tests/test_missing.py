@@ -428,6 +428,16 @@ def test_what_is_not_allowed_is_refused_in_prediction(spoil, allowed, message):
             clf.fit(spoil(X), y)
 
 
+@pytest.mark.parametrize("parameter", [{"missing": "fill"}, {"missing_sources": "drop"}])
+def test_what_is_set_after_a_fit_waits_for_the_next(parameter):
+    X, y = make_samples(40)
+    clf = M3FusionClassifier(**SMALL).fit(X, y)
+    gaps = with_gaps(X) if "missing" in parameter else {"ts": X["ts"]}
+    (name,) = parameter
+    with pytest.raises(ValueError, match=rf"fitted with {name}='error'; what is set now waits for a fit"):
+        clf.set_params(**parameter).predict(gaps)
+
+
 def test_a_source_that_no_training_sample_has_is_refused():
     X, y = make_samples(30)
     clf = M3FusionClassifier(**SMALL, missing_sources="drop")

@@ -242,6 +242,16 @@ def test_values_that_are_no_source_are_refused_by_name(values, error, message):
         MultiSource(bad=values)
 
 
+def test_named_dimensions_in_another_order_are_refused():
+    xarray = pytest.importorskip("xarray")
+    values = np.zeros((4, 3, 2))
+    assert MultiSource(ts=xarray.DataArray(values, dims=("sample", "time", "band"))).specs["ts"].n_dates == 3
+    assert MultiSource(ts=xarray.DataArray(values, dims=("x", "n", "m"))).specs["ts"].n_dates == 3
+    for dims in (("sample", "band", "time"), ("pixel", "x", "y")):
+        with pytest.raises(ValueError, match=r"order samples, dates, bands, rows, columns; got .*transpose"):
+            MultiSource(ts=xarray.DataArray(values, dims=dims))
+
+
 def test_tensors_are_taken_by_their_values():
     values = torch.arange(6.0).reshape(3, 2)
     for kind in (torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int16):

@@ -15,6 +15,7 @@ from m3fusion_sk.calibration import calibration_scores
 from m3fusion_sk.explain import HeadComparison, SourceContributions
 from m3fusion_sk.mapping.quicklook import write_quicklook
 from m3fusion_sk.plotting import (
+    add_class_legend,
     add_zones,
     densest_zone,
     plot_attention,
@@ -71,6 +72,8 @@ def test_every_class_of_a_legend_can_be_read(tmp_path, n):
     figure.draw_without_rendering()
     box, whole = legend.get_window_extent(), figure.bbox
     assert len(legend.get_texts()) == n
+    for place in ({"ncol": 5}, {"ncols": 5}):
+        assert add_class_legend(legend.axes, dict.fromkeys(map(str, codes), "red"), **place)._ncols == 5
     assert 0 <= box.x0 < box.x1 <= whole.width and 0 <= box.y0 < box.y1 <= whole.height
 
 
@@ -377,3 +380,18 @@ def test_a_dollar_in_the_name_of_a_class_is_a_dollar(tmp_path):
     ax = plot_confusion(land_cover_scores(y, y).confusion)
     ax.figure.canvas.draw()
     assert y[0] in [label.get_text() for label in ax.get_yticklabels()]
+
+
+@pytest.mark.parametrize(
+    ("draw", "given", "message"),
+    [
+        (plot_confusion, np.eye(3), "confusion must be a DataFrame, as .*confusion gives it; got ndarray"),
+        (plot_confusion, land_cover_scores([1, 2], [1, 2]), "must be a DataFrame, .*got LandCoverScores"),
+        (plot_per_class, land_cover_scores([1, 2], [1, 2]), "scores must be a dict by name of the model"),
+        (plot_attention, {"ts": np.eye(3)}, "table must be a DataFrame, as attention_by_class gives it"),
+    ],
+    ids=["array", "scores", "one model", "weights"],
+)
+def test_what_is_no_table_is_refused(draw, given, message):
+    with pytest.raises(TypeError, match=message):
+        draw(given)

@@ -108,7 +108,7 @@ def test_what_a_comparison_needs_is_checked():
     with pytest.raises(TypeError, match=r"cv must be a splitter of objects, such as .*; got 3"):
         compare_by_source(models, X, y, groups, 3)
     for objects in (np.arange(9999), groups[:50]):
-        with pytest.raises(ValueError, match=rf"groups must have shape \({len(y)},\)"):
+        with pytest.raises(ValueError, match=rf"objects must have shape \({len(y)},\)"):
             compare_by_source(models, X, y, groups, cv, objects=objects)
     missing = [np.nan, *map(str, y[1:])]
     with pytest.raises(ValueError, match="y must have no missing values; got 1 NaN"):
@@ -126,6 +126,8 @@ def test_weights_by_source_are_those_of_the_sources_of_a_row():
     assert found["alone", "all"].alpha == {"ts": 0.5, "patch": 0.1}
     assert found["last", "ts"][-1].alpha == {"ts": 0.5}
     assert network.alpha == {"ts": 0.5, "patch": 0.1}
+    by_class = M3FusionClassifier(alpha={"crops": 0.5, "water": 0.1})  # of another meaning, or misspelt
+    assert rows_by_source({"m": by_class}, ["ts", "patch"])["m", "ts"][-1].alpha == by_class.alpha
 
 
 def test_one_split_has_no_deviation():

@@ -599,6 +599,7 @@ def test_labels_may_be_a_raster(scene, tmp_path):
     assert sorted(np.unique(samples.groups, return_counts=True)[1]) == [6, 13]  # corners touch
     named = scene.sample(path, {5: "rock"}, max_pixels=4)
     assert (named.y.tolist(), named.report["thinned_pixels"]) == (["rock"] * 4, 2)
+    assert set(scene.sample(path, {5.0: "rock"}).y) == {"rock"}  # as tables have them
     objects = np.where(codes > 0, np.arange(WIDTH) % 2 + 40, 0).astype("uint16")
     grouped = scene.sample(path, group=write(tmp_path / "objects.tif", objects))
     np.testing.assert_array_equal(grouped.groups, cols % 2 + 40)

@@ -234,3 +234,19 @@ def test_values_are_refused_by_their_extremes_as_one_by_one(values, factor, allo
             check_sources(Model(), X, reset=True, allow_nan=allow_nan)
     else:
         check_sources(Model(), X, reset=True, allow_nan=allow_nan)
+
+
+@pytest.mark.parametrize("name", ["ts_t00_B00", "TS_T00_B00", "ts_b00_t00", "ts_t00_b00 "])
+def test_columns_that_are_nearly_named_by_source_are_told(model, name):
+    frame = pd.DataFrame({name: [1.0, 2.0], "height": [3.0, 4.0]})
+    with pytest.warns(UserWarning, match=f"Columns such as '{name}' are plain features"):
+        check_sources(model, frame, reset=True)
+    check_sources(model, frame, reset=False)  # once is enough
+    for names in (["ndvi_2018_05", "B4_t1"], ["a", "b"]):
+        check_sources(Model(), frame.set_axis(names, axis=1), reset=True)
+
+
+def test_bands_behind_rows_and_columns_are_told(model):
+    with pytest.warns(UserWarning, match=r"X\['patch'\] has 9 bands of 9 x 4 pixels.*np.moveaxis"):
+        check_sources(model, {"patch": np.zeros((3, 9, 9, 4))}, reset=True)
+    check_sources(Model(), {"patch": np.zeros((3, 4, 9, 9))}, reset=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .stack import is_file
+from .stack import check_no_dataset, is_file
 
 __all__ = ["NAMES", "arrange", "arrange_masks", "check_one_order", "dates_of_bands"]
 
@@ -18,6 +18,7 @@ _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(-?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3
 def arrange(name, raster):
     """Files of a series date by date, how many a date has (None for one stack), and dates or None."""
     path, dates = raster.path, raster.dates
+    check_no_dataset(name, path)
     if isinstance(path, Mapping):
         if dates is not None:
             raise ValueError(f"dates of source {name!r} must be left out where the files are given by date.")
@@ -32,7 +33,7 @@ def arrange(name, raster):
             f"Source {name!r} must have equally many files for each date; got {list(map(len, groups))}."
         )
     if all(isinstance(path, str | PathLike) for group in groups for path in group):
-        check_one_order(name, [[Path(path).stem for path in group] for group in groups])
+        check_one_order(name, [[Path(path).name for path in group] for group in groups])
     if isinstance(dates, str) and dates == NAMES:
         found = [_date_of_group(name, group) for group in groups]
         if len(groups[0]) == 1 and raster.n_bands is None:
@@ -68,7 +69,7 @@ def check_one_order(name, names):
 
 def _what_differs(names):
     """Of each name what not all of them have: the band, not the date, hour or tile."""
-    words = [re.findall(r"[^\W_]+", name) for name in names]
+    words = [re.findall(r"[^\W_]+", _DATE.sub(" ", name)) for name in names]
     common = set.intersection(*map(set, words))
     return [[word for word in each if word not in common] for each in words]
 
@@ -117,8 +118,8 @@ def arrange_masks(name, raster, per_date, dates):
     """Masks given by date, or by their names, in the order of the dates; others as they are."""
     mask = raster.mask
     if isinstance(raster.dates, str) and raster.dates == NAMES and isinstance(mask, list | tuple):
-        stacks = per_date is None and len(mask) == 1  # of all dates, both
-        return mask if stacks else _by_name(name, mask, dates)
+        named = all(isinstance(path, str | PathLike) and _date_in(Path(path).name) for path in mask)
+        return _by_name(name, mask, dates) if named or per_date is not None else mask
     if not isinstance(mask, Mapping):
         return mask
     if dates is None:
@@ -154,13 +155,15 @@ def _date_of_file(name, path):
 
 
 def _by_name(name, mask, dates):
-    found = {_date_of_file(name, path): path for path in mask}
-    if sorted(found) != sorted(set(dates)) or len(mask) != len(dates):
+    found = {}
+    for path in mask:
+        found.setdefault(_date_of_file(name, path), []).append(path)
+    if sorted(date for date in found for _ in found[date]) != sorted(dates):
         raise ValueError(
             f"mask of source {name!r} must have one file for each date of the series, by the dates in their "
             f"names; the series has {dates[:4]}..., the mask {sorted(found)[:4]}..."
         )
-    return [found[date] for date in dates]
+    return [found[date].pop(0) for date in dates]  # those of one day in their order
 
 
 def _date_in(text):

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -183,7 +184,7 @@ def local_files(path):
             continue
         found[here] = None
         if _is_virtual(here):
-            _check_members(here)
+            _warn_of_members(here)
             waiting.extend(_members(here))
         elif here.name in _OF_ZARR:
             waiting.extend(str(each) for each in sorted(here.parent.rglob("*")) if each.is_file())
@@ -197,23 +198,28 @@ def _is_virtual(path):
         return b"<VRTDataset" in file.read(1024)
 
 
-def _check_members(path):
-    """Refuse a virtual raster that lacks a file, which would be met in the middle of a map only."""
+def _warn_of_members(path):
+    """Tell of files that a virtual raster lacks, which would be met in the middle of a map only."""
     for element in _elements(path):
-        if element.tag in ("SourceFilename", "SourceDataset"):
-            name = element.text or ""
-            member = path.parent / name if element.get("relativeToVRT") == "1" else Path(name)
-            if not name.startswith(_VIRTUAL) and not re.search("..:", name) and not member.exists():
-                raise OSError(
-                    f"{path} must have all its files; {member} is gone. Put it back, or write the VRT anew."
-                )
+        name = element.text or ""
+        member = path.parent / name if element.get("relativeToVRT") == "1" else Path(name)
+        if not name.startswith(_VIRTUAL) and not re.search("..:", name) and not member.exists():
+            warnings.warn(
+                f"{path} has parts in {member}, which is not there: reading them will fail, and a map that "
+                "was begun without it starts anew once it is back.",
+                stacklevel=2,
+            )
 
 
 def _elements(path):
+    """Those of a virtual raster that name the files of its bands."""
     try:
-        return ElementTree.parse(path).iter()
+        root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError:  # GDAL reads some of these too
         return []
+    parts = [part for part in root.iterfind("VRTRasterBand/*") if part.tag.endswith("Source")]
+    named = [part.find("SourceFilename") for part in parts]
+    return [element for element in (*named, *root.iter("SourceDataset")) if element is not None]
 
 
 def _members(path):

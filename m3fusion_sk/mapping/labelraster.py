@@ -1,7 +1,7 @@
 """Labels that come as a raster instead of polygons."""
 
 from collections.abc import Mapping
-from numbers import Integral
+from numbers import Real
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def labelled_raster(scene, labels, names, group):
     """
     if names is not None and not isinstance(names, Mapping):
         raise TypeError(f"label must be a dict of names by code for a raster of labels; got {names!r}.")
-    wrong = [code for code in names or () if not isinstance(code, Integral) or code <= 0]
+    wrong = [code for code in names or () if not isinstance(code, Real) or code <= 0 or code % 1]
     if wrong:
         raise ValueError(
             "label must name codes, integers from 1 since 0 means no label, as {1: 'forest'}; got "

@@ -19,7 +19,8 @@ from .._version import __version__
 __all__ = ["RunKey", "hash_estimator"]
 
 _SHOWN = 4  # differences in a message
-_OF_SESSION = "n_jobs", "verbose", "cv_results_", "refit_time_"  # what predictions do not depend on
+_OF_SESSION = "n_jobs", "verbose"  # parameters that predictions do not depend on
+_OF_SEARCH = "cv_results_", "refit_time_"  # the same of what a search has found
 _GENERATORS = np.random.RandomState, np.random.Generator
 _VALUES = bool, int, float, complex, str, bytes, np.ndarray, np.generic  # of globals that count
 
@@ -106,15 +107,24 @@ class _ContentHasher(Hasher):
             obj = ("function", obj.__module__, obj.__qualname__, *_code(obj))
         elif isinstance(obj, _GENERATORS):
             obj = kind.__name__
-        elif isinstance(obj, KDTree | BallTree):  # which count their own calls
-            obj = (kind.__name__, *map(np.asarray, obj.get_arrays()))
-        elif isinstance(obj, BaseEstimator) and kind.__reduce__ is object.__reduce__:
-            obj = (kind, _state(obj))
+        elif isinstance(obj, KDTree | BallTree):  # which count their own calls, as integers
+            obj = (kind.__name__, [part for part in obj.__getstate__() if not isinstance(part, int)])
         elif isinstance(obj, np.dtype):
             obj = ("dtype", obj.str, obj.names)
         elif isinstance(obj, dict) and kind is not dict:  # its attributes need not survive pickling
             obj = (kind.__module__, kind.__qualname__, dict(obj))
         super().save(obj)
+
+    def reducer_override(self, obj):
+        """Estimators as they are pickled, each once, without what is of the session."""
+        if not isinstance(obj, BaseEstimator) or isinstance(obj, type):
+            return NotImplemented
+        reduced = obj.__reduce_ex__(self.proto)
+        if isinstance(reduced, str) or len(reduced) < 3 or not isinstance(reduced[2], dict):
+            return reduced
+        left_out = _OF_SESSION + (_OF_SEARCH if hasattr(obj, "best_estimator_") else ())
+        state = {name: value for name, value in reduced[2].items() if name not in left_out}
+        return (*reduced[:2], state, *reduced[3:])
 
 
 def _is_fitted(obj):
@@ -126,13 +136,6 @@ def _is_fitted(obj):
     except (TypeError, AttributeError):  # it is none of scikit-learn's: it can be used as it is
         pass
     return True
-
-
-def _state(estimator):
-    state = estimator.__getstate__()
-    if not isinstance(state, dict):
-        return state
-    return {name: value for name, value in state.items() if name not in _OF_SESSION}
 
 
 def _code(function):

@@ -23,7 +23,7 @@ class Samples:
     X : MultiSource
         The sources of each sample, in memory.
     y : array of shape (n_samples,)
-        Labels: integers, or text of a plain string type.
+        Labels: integers, or text of a plain string type, without blanks around it.
     groups : array of shape (n_samples,)
         The object that each sample comes from: its value in the field `group`, or else the position of its
         polygon in the layer, from 0.
@@ -210,8 +210,8 @@ def _check_any(report, scene, source):
     if not report["pixels"]:
         raise ValueError(
             f"There must be labelled pixels with data of {Path(scene.grid.path).name}; none is left of "
-            f"{report['objects']} objects of {source}: {report}. Check their place, labels and reference "
-            f"system (the grid covers x and y from {scene.grid.bounds[:2]} to {scene.grid.bounds[2:]})."
+            f"{report['objects']} objects of {source}: {report}. Check their place, labels, reference system "
+            f"and masks (the grid covers x and y from {scene.grid.bounds[:2]} to {scene.grid.bounds[2:]})."
         )
 
 
@@ -255,7 +255,7 @@ def _as_labels(column, name):
     if values.dtype.kind == "O":
         if len({str if isinstance(value, str) else type(value) for value in values}) > 1:
             raise _wrong_labels(name, values, "text or integers, not both")
-        values = np.array(values.tolist())
+        values = np.char.strip(values.tolist()) if isinstance(values[0], str) else np.array(values.tolist())
     if values.dtype.kind == "f" and (values == np.round(values)).all() and np.abs(values).max() < 2**53:
         return values.astype(np.int64)  # integers with gaps come as floats
     if values.dtype.kind not in "biuU" or values.ndim != 1:

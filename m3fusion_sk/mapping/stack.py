@@ -184,11 +184,7 @@ def _as_paths(name, paths):
             f"Source {name!r} must have its files in a list, whose order stays the same; got {paths!r:.200}. "
             "Write sorted(...) around it."
         )
-    if hasattr(paths, "data_vars"):
-        raise TypeError(
-            f"Source {name!r} must be one array; got a Dataset with {list(paths.data_vars)}. Choose one of "
-            "them, as in dataset['name'], or stack them with dataset.to_dataarray()."
-        )
+    check_no_dataset(name, paths)
     several = not is_file(paths) and isinstance(paths, Iterable) and not isinstance(paths, np.ndarray)
     listed = list(paths) if several else [paths]
     if not listed or not all(map(is_file, listed)):
@@ -197,6 +193,15 @@ def _as_paths(name, paths):
             "RasterArray(values, transform, crs)."
         )
     return tuple(path if is_array(path) else fspath(path) for path in listed)
+
+
+def check_no_dataset(name, path):
+    """Refuse several arrays of xarray in place of one."""
+    if hasattr(path, "data_vars"):
+        raise TypeError(
+            f"Source {name!r} must be one array; got a Dataset with {list(path.data_vars)}. Choose one of "
+            "them, as in dataset['name'], or stack them with dataset.to_dataarray()."
+        )
 
 
 def is_file(path):

@@ -1,9 +1,11 @@
 """Figures of accuracy: confusion, classes, reliability."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
-from .style import NAMES, axes_or_new, draw_shares, marks, open_frame, styled
+from .style import NAMES, axes_or_new, check_table, draw_shares, marks, open_frame, styled
 
 __all__ = ["plot_confusion", "plot_per_class", "plot_reliability"]
 
@@ -32,6 +34,7 @@ def plot_confusion(confusion, *, ax=None, title=None):
     >>> [text.get_text() for text in ax.texts]
     ['50', '50', '100']
     """
+    check_table("confusion", confusion, "land_cover_scores(...).confusion")
     side = min(16, max(4.8, 2 + 0.3 * len(confusion)))
     ax = axes_or_new(ax, figsize=(1.3 * side, side))
     counts = confusion.to_numpy()
@@ -151,6 +154,8 @@ def _legend_below(ax):
 
 
 def _values_by_class(scores, score):
+    if not isinstance(scores, Mapping):
+        raise TypeError(f"scores must be a dict by name of the model; got {type(scores).__name__}.")
     if not scores:
         raise ValueError("scores must hold the LandCoverScores of one model or more by name; got none.")
     tables = {name: getattr(part, "per_class", part) for name, part in scores.items()}

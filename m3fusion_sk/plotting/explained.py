@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from .style import axes_or_new, draw_shares, marks, name_ticks, open_frame, styled
+from .style import axes_or_new, check_table, draw_shares, marks, name_ticks, open_frame, styled
 
 __all__ = ["plot_attention", "plot_contributions", "plot_heads", "plot_importance"]
 
@@ -36,6 +36,8 @@ def plot_attention(table, *, ax=None, title=None):
     >>> [text.get_text() for text in plot_attention(weights).get_xticklabels()]
     ['May', 'June']
     """
+    for each in table.values() if isinstance(table, Mapping) else [table]:
+        check_table("table", each, "attention_by_class")
     ax = axes_or_new(ax)
     table, ends = _side_by_side(table) if isinstance(table, Mapping) else (table, [])
     for end in ends[:-1]:  # between two series

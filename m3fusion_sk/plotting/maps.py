@@ -226,17 +226,20 @@ def add_class_legend(ax, colors, **place):
     from matplotlib.patches import Patch
 
     handles = [Patch(facecolor=color, edgecolor="0.3", label=name) for name, color in colors.items()]
-    usual = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5), "ncols": _n_columns(ax, len(handles))}
+    usual = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5)}
+    if "ncol" not in place:
+        usual["ncols"] = _n_columns(ax, len(handles), place)
     return ax.legend(handles=handles, **{**usual, **place})
 
 
-def _n_columns(ax, n):
+def _n_columns(ax, n, place):
     """Columns of a legend with n lines that is not higher than the figure."""
     from matplotlib import rcParams
     from matplotlib.font_manager import FontProperties
 
-    points = FontProperties(size=rcParams["legend.fontsize"]).get_size_in_points()
-    inches = (1 + rcParams["legend.labelspacing"]) * points / 72 * 1.1  # of a line; some room above and below
+    size, spacing = (place.get(name, rcParams[f"legend.{name}"]) for name in ("fontsize", "labelspacing"))
+    points = FontProperties(size=size).get_size_in_points()
+    inches = (1 + spacing) * points / 72 * 1.1  # of a line; some room above and below
     return max(1, math.ceil(n * inches * ax.figure.dpi / ax.figure.bbox.height))
 
 

@@ -5,12 +5,14 @@ from itertools import cycle, islice
 from math import floor, log10
 
 import numpy as np
+import pandas as pd
 
 __all__ = [
     "COLORS",
     "NAMES",
     "STYLE",
     "axes_or_new",
+    "check_table",
     "draw_shares",
     "marks",
     "name_ticks",
@@ -63,6 +65,12 @@ def axes_or_new(ax, figsize=None):
     from matplotlib import pyplot
 
     return pyplot.subplots(layout="constrained", figsize=figsize)[1]
+
+
+def check_table(name, table, origin):
+    """Refuse what is no DataFrame, with a word on where it comes from."""
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"{name} must be a DataFrame, as {origin} gives it; got {type(table).__name__}.")
 
 
 def marks(n):
