@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
-from .labels import check_labels, check_same_length, check_same_type, ordered_classes
+from .labels import check_labels, check_same_length, check_same_type, majority, ordered_classes
 from .metrics import count_pairs
 
 __all__ = ["ScoreDraws", "draw_scores"]
@@ -106,7 +106,7 @@ def draw_scores(y_true, predictions, groups, *, labels=None, n_draws=200, random
 
 
 def _drawn(true, predicted, objects, times, classes):
-    hits = _right_objects(true, predicted, objects, len(classes))
+    hits = majority(objects, true) == majority(objects, predicted)
     summaries, f1s = [], []
     for weights in times:
         counts = count_pairs(true, predicted, *[len(classes)] * 2, weights[objects])
@@ -117,11 +117,6 @@ def _drawn(true, predicted, objects, times, classes):
     if times.shape[1] > 1:
         return drawn
     return ScoreDraws(drawn.summary * np.nan, drawn.f1 * np.nan)
-
-
-def _right_objects(true, predicted, objects, n_classes):
-    votes = [count_pairs(objects, codes, objects.max() + 1, n_classes) for codes in (true, predicted)]
-    return votes[0].argmax(axis=1) == votes[1].argmax(axis=1)
 
 
 def scores_of_counts(counts):

@@ -214,8 +214,7 @@ def _partners(n_samples, groups, rng):
     circle = rng.permutation(n_groups)
     other = np.empty(n_groups, int)
     other[circle] = np.roll(circle, 1)  # a circle through all objects: none keeps its own values
-    members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
-    partners = np.empty(n_samples, int)
-    for group, rows in enumerate(members):
-        partners[rows] = rng.choice(members[other[group]], len(rows), replace=True)
-    return partners
+    sizes = np.bincount(codes)
+    starts = np.cumsum(sizes) - sizes  # of the objects, whose samples follow each other in this order
+    given = other[codes]
+    return np.argsort(codes, kind="stable")[starts[given] + rng.randint(sizes[given])]

@@ -10,7 +10,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from .labels import check_labels, check_same_length, check_same_type, ordered_classes
+from .labels import check_labels, check_same_length, check_same_type, majority, ordered_classes
 from .targets import check_weights
 
 __all__ = ["LandCoverScores", "land_cover_scores"]
@@ -157,10 +157,10 @@ def _tables(true, predicted, labels, weights):
 
 def _object_accuracy(true, predicted, objects, weights):
     """Share of the objects with any weight whose most frequent classes agree."""
-    size = objects.max() + 1, max(true.max(), predicted.max()) + 1
-    votes = [count_pairs(objects, codes, *size, weights) for codes in (true, predicted)]
-    counts = votes[0].any(axis=1)
-    return float(np.mean(votes[0][counts].argmax(axis=1) == votes[1][counts].argmax(axis=1)))
+    if weights is not None:
+        counts = weights > 0
+        true, predicted, objects, weights = (each[counts] for each in (true, predicted, objects, weights))
+    return float(np.mean(majority(objects, true, weights) == majority(objects, predicted, weights)))
 
 
 def count_pairs(rows, columns, n_rows, n_columns, weights=None):

@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.model_selection import BaseShuffleSplit
 from sklearn.utils import check_random_state
 
-from .labels import as_labels, in_own_type
+from .labels import as_labels, in_own_type, majority
 
 __all__ = ["StratifiedGroupShuffleSplit"]
 
@@ -94,7 +94,7 @@ class StratifiedGroupShuffleSplit(BaseShuffleSplit):
         y = _codes("y", "the class", y)
         groups = _codes("groups", "the object", groups)
         _check_lengths(X, y, groups)
-        class_of_object = _majority(y, groups)
+        class_of_object = majority(groups, y) if len(groups) else groups
         _check_objects(class_of_object)
         rng = check_random_state(self.random_state)
         for _ in range(self.n_splits):
@@ -168,14 +168,6 @@ def _check_lengths(X, y, groups):
             f"X, y and groups must have the same number of samples; got {n_samples}, {len(y)} and "
             f"{len(groups)}."
         )
-
-
-def _majority(y, groups):
-    """Most frequent class of each object."""
-    pairs, counts = np.unique(np.stack([groups, y]), axis=1, return_counts=True)
-    order = np.lexsort((pairs[1], -counts, pairs[0]))
-    _, first = np.unique(pairs[0][order], return_index=True)
-    return pairs[1][order][first]
 
 
 def _check_objects(class_of_object):

@@ -99,6 +99,13 @@ class ExchangedRows:
 LAZY_ROWS = (SelectedRows, MappedRows, ExchangedRows)
 
 
+def decodes_chunks(values):
+    """Whether single rows cost as much as all of their chunk, as in zarr."""
+    while isinstance(values, LAZY_ROWS):
+        values = values.values
+    return hasattr(values, "oindex")
+
+
 def row_blocks(n_rows, row_size, values_at_once=2**21):
     """Slices that cover all rows in order, each of about `values_at_once` values."""
     step = max(1, values_at_once // max(1, row_size))

@@ -34,6 +34,34 @@ def test_batches_cover_every_sample_once_and_none_is_a_last_single(n_samples, ba
     assert all(stop - start == batch_size for start, stop in cuts[:-1])
 
 
+class Chunks:
+    """Rows that only whole chunks can be read for, as zarr has them; it counts how often it is asked."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.dtype, self.n_reads = values, values.shape, values.dtype, 0
+        self.oindex = self
+
+    def __getitem__(self, index):
+        self.n_reads += 1
+        return self.values[index]
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_batches_of_chunked_arrays_are_read_many_at_once_and_are_the_same(monkeypatch, seed):
+    values, codes = np.arange(600.0).reshape(100, 3, 2), np.arange(100)
+    chunks = Chunks(values)
+    monkeypatch.setattr("m3fusion_sk.network.batches.BYTES_AHEAD", 40 * values[0].nbytes)
+    for X in (MultiSource(ts=chunks), MultiSource(ts=chunks)[np.arange(100)]):
+        chunks.n_reads = 0
+        found = list(Batches(X, codes, codes / 7, 8, torch.float64, seed=seed))
+        assert chunks.n_reads == 3  # of 5 batches each, of which there are 13
+        expected = list(Batches(MultiSource(ts=values), codes, codes / 7, 8, torch.float64, seed=seed))
+        assert len(found) == len(expected) == 13
+        for (inputs, targets), (others, their_targets) in zip(found, expected, strict=True):
+            assert torch.equal(inputs["ts"], others["ts"])
+            assert all(map(torch.equal, targets, their_targets))
+
+
 def test_rows_of_all_sources_codes_and_weights_stay_together():
     X = MultiSource(ts=np.arange(50.0)[:, None, None], v=np.arange(50.0)[:, None])
     batches = Batches(X, np.arange(50), np.arange(50) / 7, 8, torch.float64, seed=3)

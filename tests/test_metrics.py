@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from m3fusion_sk.labels import majority
 from m3fusion_sk.metrics import land_cover_scores
 
 pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(1, 3)), min_size=1, max_size=40)
@@ -34,6 +35,21 @@ def test_scores_equal_the_formulas_on_the_confusion_matrix(rows, weighted):
     chance = (rows * columns).sum() / n**2
     kappa = (hits.sum() / n - chance) / (1 - chance) if len(c) > 1 else np.nan
     np.testing.assert_allclose(scores.summary["kappa"], kappa, atol=1e-12)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 2)), min_size=1))
+def test_the_majority_of_an_object_is_its_heaviest_class(rows):
+    objects, codes, weights = _columns(rows)
+    for given_weights in (None, weights):
+        each = np.ones(len(rows)) if given_weights is None else weights
+        votes = np.zeros((6, 4))
+        np.add.at(votes, (objects, codes), each)
+        expected = []
+        for known in np.unique(objects):
+            here = np.unique(codes[objects == known])  # a class without any sample never wins
+            expected.append(here[votes[known, here].argmax()])
+        assert majority(objects, codes, given_weights).tolist() == expected
 
 
 def test_types_of_labels_are_those_that_came():

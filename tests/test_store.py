@@ -14,7 +14,9 @@ from made_rasters import coded, write
 from test_predictor import CodeReader, read_map, write_scene
 
 from m3fusion_sk.mapping import ChunkedPredictor, MapBusy, MapNotWritten, RunMismatch, Scene, VectorRaster
+from m3fusion_sk.mapping.assembly import Mosaic
 from m3fusion_sk.mapping.journal import Journal
+from m3fusion_sk.mapping.layers import Layer
 from m3fusion_sk.mapping.runkey import RunKey
 from m3fusion_sk.mapping.store import ChunkStore, is_run_of, remove_run, write_chunk
 
@@ -300,3 +302,22 @@ def test_inputs_that_change_under_way_are_noticed(tmp_path):
     with pytest.raises(MapNotWritten, match=r"v.tif has changed while .*map.tif was made"):
         ChunkedPredictor(Meddling(), 3).predict(scene, tmp_path / "map.tif")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["v.tif"]
+
+
+@pytest.mark.parametrize("part", [None, np.ones((1, 16, 16), "uint8")], ids=["nothing", "codes"])
+def test_the_mosaic_keeps_few_chunks_and_counts_them_once(monkeypatch, tmp_path, part):
+    class Kept:
+        records, n_loaded = {}, 0
+
+        def load(self, chunk, name):
+            self.n_loaded += 1
+            return part
+
+    scene, store = write_scene(tmp_path, 16, 16), Kept()
+    monkeypatch.setattr("m3fusion_sk.mapping.assembly._CHUNK_BYTES", 20_000)
+    mosaic = Mosaic(store, Layer("class", "uint8", 0, None, ("class",)), scene.grid, (16, 16))
+    for chunk in range(200):
+        mosaic._chunk(chunk)
+        mosaic._chunk(max(0, chunk - 3))  # one of the last is still there
+        assert mosaic.n_bytes <= 20_000 and len(mosaic.loaded) < 20
+    assert store.n_loaded == 200

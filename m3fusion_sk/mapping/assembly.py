@@ -20,6 +20,7 @@ BLOCK = 256  # side of the files' tiles
 KEY_TAG = "M3FUSION_RUN_KEY"
 _SMALLEST_BLOCK, _BLOCK_BYTES = 64, 2**24
 _CHUNK_BYTES = 2**27  # of chunks that are kept while their neighbours are written
+_LEAST_BYTES = 2**10  # of a chunk, with its place among the others
 _CACHE_BYTES = 2**26  # GDAL's, whose default grows with the machine's memory
 
 
@@ -39,7 +40,7 @@ class Mosaic:
         self.chunk_size = chunk_size
         self.per_row = -(-grid.width // chunk_size[1])
         self.n_bands = len(layer.descriptions) or self._bands_of_results()
-        self.loaded = OrderedDict()
+        self.loaded, self.n_bytes = OrderedDict(), 0
 
     def _bands_of_results(self):
         shapes = (self._load(chunk) for chunk in self.store.records)
@@ -60,8 +61,9 @@ class Mosaic:
         """Values of a chunk; None if it has no data."""
         if chunk not in self.loaded:
             self.loaded[chunk] = self._load(chunk)
-            while len(self.loaded) > 1 and _n_bytes(self.loaded.values()) > _CHUNK_BYTES:
-                self.loaded.popitem(last=False)
+            self.n_bytes += _n_bytes(self.loaded[chunk])
+            while len(self.loaded) > 1 and self.n_bytes > _CHUNK_BYTES:
+                self.n_bytes -= _n_bytes(self.loaded.popitem(last=False)[1])
         self.loaded.move_to_end(chunk)
         return self.loaded[chunk]
 
@@ -76,8 +78,9 @@ class Mosaic:
         )
 
 
-def _n_bytes(arrays):
-    return sum(array.nbytes for array in arrays if array is not None)
+def _n_bytes(part):
+    """What a chunk takes in memory, also without data."""
+    return _LEAST_BYTES + (0 if part is None else part.nbytes)
 
 
 def _paste(values, part, row, col):

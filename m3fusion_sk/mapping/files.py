@@ -115,7 +115,8 @@ class RasterFile:
     def facts(self):
         """What a run's key holds beside the hashes of the files."""
         self.check_unchanged()
-        elsewhere = [] if self.files() else [self.path]  # known by name only
+        here = _on_disk(self.path) is not None or self.files()  # without opening it, where that is told
+        elsewhere = [] if here else [self.path]  # known by name only
         if self.path.startswith(_IN_MEMORY):
             elsewhere.append(hash_rows(lambda *rows: self.read(rows, (0, self.grid.width)), self.grid.height))
         return [list(self.bands), self.dtype.str, list(map(str, self.nodata)), elsewhere]

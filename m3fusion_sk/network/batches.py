@@ -1,7 +1,13 @@
 """Batches of a container: whole blocks at a time, never sample by sample."""
 
+import math
+
 import numpy as np
 import torch
+
+from ..rows import decodes_chunks
+
+BYTES_AHEAD = 2**26  # of batches that are read at once
 
 
 class Batches:
@@ -44,10 +50,22 @@ class Batches:
         order = None
         if self.generator is not None:
             order = torch.randperm(len(self.X), generator=self.generator)
-        for start, stop in self.cuts:
-            rows = slice(start, stop) if order is None else order[start:stop]
-            keys = rows if order is None else rows.numpy()
-            yield gather_tensors(self.X, keys), (self.codes[rows], self.weights[rows])
+        for cuts in self._groups():
+            first, last = cuts[0][0], cuts[-1][1]
+            rows = slice(first, last) if order is None else order[first:last]
+            inputs = gather_tensors(self.X, rows if order is None else rows.numpy())
+            targets = self.codes[rows], self.weights[rows]
+            for start, stop in cuts:
+                part = slice(start - first, stop - first)
+                yield {name: x[part] for name, x in inputs.items()}, tuple(each[part] for each in targets)
+
+    def _groups(self):
+        """Batches that are read at once: one, or more where each would decode most of the chunks."""
+        n, values = 1, [self.X.rows_of(name) for name in self.X.names]
+        if any(map(decodes_chunks, values)):
+            row = sum(each.dtype.itemsize * math.prod(each.shape[1:]) for each in values)
+            n = max(1, BYTES_AHEAD // (row * self.cuts[0][1]))
+        return [self.cuts[i : i + n] for i in range(0, len(self.cuts), n)]
 
 
 def batch_cuts(n_samples, batch_size):
