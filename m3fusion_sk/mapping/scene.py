@@ -135,7 +135,11 @@ class Scene:
 
     def fingerprint(self):
         """All that the values of the scene depend on, the content of its files as SHA-256; nested dicts."""
-        hashes = hash_files(self.files())
+        files = {
+            name: [path for stack in reader.stacks for path in stack.on_disk()]
+            for name, reader in self._readers.items()
+        }
+        hashes = hash_files(list(dict.fromkeys(path for of_source in files.values() for path in of_source)))
         sources = {}
         for name, reader in self._readers.items():
             alignment = self._alignments[name]
@@ -148,7 +152,7 @@ class Scene:
                 ],
                 "reading": reader.facts(),
                 "stacks": [stack.facts() for stack in reader.stacks],
-                "content": [hashes[path] for stack in reader.stacks for path in stack.on_disk()],
+                "content": [hashes[path] for path in files[name]],
             }
         return {"shape": list(self.shape), "sources": sources}
 
