@@ -70,7 +70,7 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     >>> attention_by_class(clf, X, y)["ts"].shape
     (2, 5)
     """
-    dates = check_by_source("dates", {} if dates is None else dates)
+    dates = check_by_source("dates", dates)
     network, prepare = find_inside(estimator, "attention", "attention_by_class")
     y = check_labels("y", estimator.predict(X) if y is None else y)
     X = prepare(X)

@@ -109,7 +109,7 @@ def grouped_importance(
     if not isinstance(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(f"n_repeats must be an integer from 1; got {n_repeats!r}.")
     blocks = _blocks(X.specs, by)
-    names = _names(blocks, X.specs, by, check_by_source("labels", {} if labels is None else labels))
+    names = _names(blocks, X.specs, by, check_by_source("labels", labels))
     if not (scoring is None or callable(scoring) or isinstance(scoring, str)):
         raise TypeError(f"scoring must be one score, as text or a callable, or None; got {scoring!r:.200}.")
     scorer = check_scoring(estimator, scoring=scoring)

@@ -27,6 +27,7 @@ def in_own_type(labels):
 
 
 def check_labels(name, values):
+    """Labels in their own type, of one kind: none missing, none blank."""
     values = as_labels(values)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"{name} must have shape (n_samples,), with a sample at least; got {values.shape}.")
@@ -44,7 +45,7 @@ def check_labels(name, values):
 def check_groups(groups, n_samples, name="groups"):
     """Objects, one for each sample."""
     groups = as_labels(groups)
-    if groups.shape[:1] != (n_samples,) or groups.ndim != 1:
+    if groups.shape != (n_samples,):
         raise ValueError(
             f"{name} must have shape ({n_samples},), one object for each sample; got shape {groups.shape}."
         )
@@ -55,6 +56,7 @@ def check_groups(groups, n_samples, name="groups"):
 
 
 def check_same_length(**arrays):
+    """Refuse arrays, by what they are called, of other lengths; None is none."""
     lengths = {name: len(values) for name, values in arrays.items() if values is not None}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"All must have one value for each sample; got {lengths} values.")
@@ -69,7 +71,9 @@ def check_same_type(**arrays):
 
 
 def check_by_source(name, values):
-    """Names, of dates say, by source."""
+    """Names, of dates say, by source; for None there are none."""
+    if values is None:
+        return {}
     if not isinstance(values, Mapping):
         raise TypeError(
             f"{name} must be a dict by source, such as {{'ts': ['2018-05-01', ...]}}; got a "

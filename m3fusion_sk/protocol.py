@@ -156,8 +156,9 @@ def compare_by_source(models, X, y, groups, cv, *, objects=None, report=None):
     _check_splitter(cv)
     y, groups = check_labels("y", y), check_groups(groups, len(X))
     rows, objects = [], groups if objects is None else check_groups(objects, len(X), "objects")
+    codes = pd.factorize(groups)[0]
     for split, (train, test) in enumerate(cv.split(X, y, groups)):
-        _check_apart(groups, train, test, cv)
+        _check_apart(codes, train, test, cv)
         for (model, sources), pipeline in rows_by_source(models, X.names).items():
             _, scores, seconds = score_row(pipeline, X, y, objects, train, test)
             rows.append({"split": split, "model": model, "sources": sources, **scores.summary, **seconds})
@@ -174,9 +175,8 @@ def _check_splitter(cv):
         )
 
 
-def _check_apart(groups, train, test, cv):
+def _check_apart(codes, train, test, cv):
     """Refuse splits with an object on both sides, which would be known before it is tested."""
-    codes = pd.factorize(groups)[0]
     shared = np.intersect1d(codes[train], codes[test])
     if len(shared):
         raise ValueError(

@@ -42,16 +42,17 @@ def encode_targets(estimator, X, y, sample_weight, classes, n_present=2, goes_on
 
 
 def check_y(estimator, X, y):
+    """Labels of all samples of X; text in an array of objects stays so, as scikit-learn has it."""
     if y is None:
         raise ValueError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None. Give one label "
             "for each sample."
         )
-    plain = hasattr(y, "dtype")
+    is_array = hasattr(y, "dtype")
     y = column_or_1d(as_labels(_without_marks(y)), warn=True)
     if y.dtype.hasobject and pd.isna(y).any():
         raise ValueError(f"y must have a label for each sample; {pd.isna(y).sum()} of {len(y)} are missing.")
-    y = y if plain and len(y) and isinstance(y[0], str) else in_own_type(y)
+    y = y if is_array and len(y) and isinstance(y[0], str) else in_own_type(y)
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
     check_consistent_length(X, y)

@@ -9,10 +9,15 @@ import numpy as np
 
 from .stack import check_no_dataset, is_file
 
-__all__ = ["NAMES", "arrange", "arrange_masks", "check_one_order", "dates_of_bands"]
+__all__ = ["are_in_names", "arrange", "arrange_masks", "check_one_order", "dates_of_bands"]
 
 NAMES = "names"  # dates: those in the names of files or bands
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(-?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
+
+
+def are_in_names(dates):
+    """Whether the dates are those in the names of files or bands."""
+    return isinstance(dates, str) and dates == NAMES
 
 
 def arrange(name, raster):
@@ -34,7 +39,7 @@ def arrange(name, raster):
         )
     if all(isinstance(path, str | PathLike) for group in groups for path in group):
         check_one_order(name, [[Path(path).name for path in group] for group in groups])
-    if isinstance(dates, str) and dates == NAMES:
+    if are_in_names(dates):
         found = [_date_of_group(name, group) for group in groups]
         if len(groups[0]) == 1 and raster.n_bands is None:
             _check_dates_differ(name, groups, found)
@@ -117,7 +122,7 @@ def _check_sortable(name, raster):
 def arrange_masks(name, raster, per_date, dates):
     """Masks given by date, or by their names, in the order of the dates; others as they are."""
     mask = raster.mask
-    if isinstance(raster.dates, str) and raster.dates == NAMES and isinstance(mask, list | tuple):
+    if are_in_names(raster.dates) and isinstance(mask, list | tuple):
         named = all(isinstance(path, str | PathLike) and _date_in(Path(path).name) for path in mask)
         return _by_name(name, mask, dates) if named or per_date is not None else mask
     if not isinstance(mask, Mapping):

@@ -8,7 +8,7 @@ import numpy as np
 from ..dates import as_days
 from ..gaps import fill_linear
 from ..sources import SeriesSpec
-from .calendar import NAMES, arrange, arrange_masks, check_one_order, dates_of_bands
+from .calendar import are_in_names, arrange, arrange_masks, check_one_order, dates_of_bands
 from .grid import Alignment, is_count
 from .stack import Stack
 from .vectors import read_inside
@@ -147,7 +147,7 @@ def _check_descriptions(name, stack, spec):
 
 def _dates(name, dates, stack, by_band):
     """The dates as given, or as names and coordinates have them; None if they are not known."""
-    if isinstance(dates, str) and dates == NAMES:
+    if are_in_names(dates):
         return dates_of_bands(name, stack, by_band)
     return stack.files[0].dates if dates is None and len(stack.files) == 1 else dates
 
