@@ -52,7 +52,9 @@ def as_trained(clf, X, compute=inference.proba):
 
 @pytest.mark.parametrize("size", [(25, 25), (24, 31), (13, 20), (12, 12), (5, 5)])
 @pytest.mark.parametrize("step", [1, 2, 5])
-def test_shared_patches_give_what_single_ones_give(size, step):
+@pytest.mark.parametrize("of_neighbours", [True, False])
+def test_shared_patches_give_what_single_ones_give(size, step, of_neighbours, monkeypatch):
+    monkeypatch.setattr(patches.Layers, "shares_third", lambda *_: of_neighbours)
     X, y = samples(size, step)
     stem = "7x7" if min(size) >= 12 else "auto"
     clf = M3FusionClassifier(**{**SMALL, "dtype": "float64", "stem": stem}).fit(X, y)
@@ -72,23 +74,20 @@ def test_patches_are_computed_some_at_a_time(at_once, monkeypatch):
     monkeypatch.setattr(patches, *at_once)  # eight patches
     monkeypatch.setattr(patches, "FIRST_AT_ONCE", 3 * 4 * 25 * 25)  # three patches
     monkeypatch.setattr(patches.Layers, "last", lambda *given: numbers.append(given[-1][0]) or last(*given))
-    for some in (X, X.materialize()):
+    of_phases = [7, 7, 6, 8, 8, 8, 7, 6, 6]  # of four and three rows, five and four columns
+    for some, of_parts in ((X, of_phases), (X.materialize(), [8, 8, 8, 8, 8, 8, 8, 7])):
         assert np.abs(clf.predict_proba(some) - expected).max() < 1e-10
-        assert numbers == [8, 8, 8, 8, 8, 8, 8, 7]
+        assert numbers == of_parts
         numbers.clear()
 
 
 @settings(deadline=None)
 @given(height=st.integers(3, 9), width=st.integers(3, 9))
-def test_pooling_is_that_of_torch_in_one_way_and_in_four(height, width):
+def test_pooling_is_that_of_torch_on_every_or_every_second_pixel(height, width):
     maps = torch.randn(3, 4, height, width, generator=torch.Generator().manual_seed(height * 10 + width))
     maps = maps.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(patches._largest(maps, 1), max_pool2d(maps, 2, stride=1))
     assert torch.equal(patches._largest(maps, 2), max_pool2d(maps, 2))
-    four = patches._in_four_ways(patches._largest(maps[:1], 1)).unflatten(0, (2, 2))
-    n_rows, n_cols = (height - 1) // 2, (width - 1) // 2
-    for row, col in np.ndindex(2, 2):
-        pooled = max_pool2d(maps[:1, :, row:, col:], 2)
-        assert torch.equal(four[row, col][None], pooled[..., :n_rows, :n_cols])
 
 
 def test_patches_are_shared_by_networks_that_can_do_without_them_where_all_are_there(monkeypatch):
@@ -162,7 +161,7 @@ def trained():
     return clf.fit(X[train], y[train]), X[~train], y[~train]
 
 
-@pytest.mark.parametrize("precision, agreement, most", [("bfloat16", 0.99, 0.06), ("int8", 0.97, 0.2)])
+@pytest.mark.parametrize("precision, agreement, most", [("bfloat16", 0.99, 0.06), ("int8", 0.96, 0.2)])
 def test_less_arithmetic_maps_nearly_the_same_classes(trained, precision, agreement, most):
     clf, X, y = trained
     exact = clf.set_params(precision="float32").predict_proba(X)
@@ -332,7 +331,8 @@ def test_products_of_floats_are_the_same_whether_packed_or_not(kind, n, size):
     if kind == torch.float64 or size < products.LEAST:
         assert not linear.packed
     expected = (x.double() @ weight.double().T).numpy()
-    near = {"atol": {torch.float64: 1e-12, torch.float32: 1e-4, torch.bfloat16: 0.3}[kind], "rtol": 0}
+    near = {"atol": {torch.float64: 1e-12, torch.float32: 1e-4, torch.bfloat16: 0.1}[kind]}
+    near["rtol"] = 2**-7 if kind == torch.bfloat16 else 0  # sums may be rounded twice
     np.testing.assert_allclose(linear(x).double(), expected + bias.double().numpy(), **near)
     without, expected = products.FloatLinear(weight, kind), expected + other.double().numpy()
     np.testing.assert_allclose(without(x).double(), expected - other.double().numpy(), **near)

@@ -18,7 +18,7 @@ class PatchBlock:
     ----------
     image : tensor of shape (n_bands, block_height, block_width)
     rows, cols : tensor of int of shape (n_samples,)
-        First row and column of each patch.
+        First row and column of each patch; they stay where work is planned, not on the image's device.
     size : (int, int)
         Height and width of a patch.
     """
@@ -30,7 +30,7 @@ class PatchBlock:
         return len(self.rows)
 
     def to(self, device):
-        return PatchBlock(*(part.to(device) for part in (self.image, self.rows, self.cols)), self.size)
+        return PatchBlock(self.image.to(device), self.rows, self.cols, self.size)
 
     def map(self, function):
         """The patches of another image, which `function` makes of (1, n_bands, height, width)."""
@@ -38,7 +38,8 @@ class PatchBlock:
 
     def patches(self):  # -> (n_samples, n_bands, height, width)
         windows = self.image.unfold(1, self.size[0], 1).unfold(2, self.size[1], 1)
-        return windows[:, self.rows, self.cols].transpose(0, 1)
+        rows, cols = (part.to(self.image.device) for part in (self.rows, self.cols))
+        return windows[:, rows, cols].transpose(0, 1)
 
 
 def block_of(view):

@@ -1,5 +1,7 @@
 """Convolutions of floats, with fewer products where that is faster."""
 
+import math
+
 import torch
 from torch.nn.functional import conv2d
 
@@ -28,3 +30,9 @@ class FloatConvolution:
         if self.winograd is not None and self.winograd.takes(maps):
             return self.winograd(maps)
         return conv2d(maps, self.weight, self.bias, padding=self.padding)
+
+    def cost(self, sides):
+        """Of a map with so many outputs, in products for each input and output channel."""
+        if self.winograd is not None and self.winograd.takes_outputs(sides):
+            return self.winograd.cost(sides)
+        return math.prod(self.weight.shape[2:]) * math.prod(sides)

@@ -50,11 +50,12 @@ class Int8Linear:
     """``(scale * q + shift) @ weight.T + bias``, or its sum with another array, of stored values q.
 
     The shift counts with the weights as they are rounded, so that their errors matter as much as values
-    differ from its opposite: choose it so that the sums are small.
+    differ from its opposite: choose it so that the sums are small. Weights that are rounded already come with
+    the scale of each output.
     """
 
-    def __init__(self, weight, scale, bias=None, shift=None):
-        integers, weight_scale = quantized(weight.float())
+    def __init__(self, weight, scale, bias=None, shift=None, weight_scale=None):
+        integers, weight_scale = quantized(weight.float(), weight_scale)
         packed = torch.ops.onednn.qlinear_prepack(integers, None)
         self.given = scale, 0, packed, weight_scale, _zeros(integers)
         self.bias = None if bias is None else bias.float()
@@ -72,19 +73,19 @@ class Int8Linear:
 
 
 class Int8Convolution:
-    """A convolution of ``scale * q`` and ReLU, of stored values q; to float32, or to stored values.
+    """A convolution of ``scale * q``, and ReLU, of stored values q; to float32, or to stored values.
 
     Filters are integers with the scale of each output: `quantized`, or `shifted` where q stands for other
     values. They are laid out for the size of the maps; others oneDNN lays out again at each call.
     """
 
-    def __init__(self, integers, weight_scale, bias, padding, scale, out_scale=None):
+    def __init__(self, integers, weight_scale, bias, padding, scale, out_scale=None, relu=True):
         place = [1, 1], [padding, padding], [1, 1], 1
         to = (1.0, 0, torch.float32) if out_scale is None else (out_scale, 0, torch.uint8)
         filters = partial(_laid_out, integers, weight_scale, scale, place)
         self.laid_out = lru_cache(LAYOUTS)(filters)  # for maps of this shape, and so many threads
         self.before = scale, 0
-        self.behind = weight_scale, _zeros(integers), bias, *place, *to, "relu", [], ""
+        self.behind = weight_scale, _zeros(integers), bias, *place, *to, "relu" if relu else "none", [], ""
 
     def __call__(self, q):  # (n, inputs, height, width) uint8, channels last -> (n, outputs, ...)
         filters = self.laid_out(q.shape, torch.get_num_threads())

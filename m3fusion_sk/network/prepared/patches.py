@@ -2,11 +2,12 @@
 
 The first convolution, its pooling and the second convolution see no border of the patch, so that their values
 are those of the whole image: pooled everywhere, they are set apart in four, for patches that start on even
-and odd rows and columns. The third convolution sees the border of each patch, so from there on each patch is
-by itself.
+and odd rows and columns. The third convolution sees the border of each patch: where patches lie close
+together it is computed for all and corrected along the borders, else from there on each patch is by itself.
 """
 
 import math
+from functools import partial
 
 import torch
 from torch import nn
@@ -25,11 +26,13 @@ from .int8 import (
     to_bytes,
     with_constants,
 )
+from .neighbours import LEAST_SIDE, NeighbourConvolution, flat, grid_of
 from .products import FloatLinear
 
 AT_ONCE = 256  # patches, those of all dates too, so that their maps stay small
 POOLED_AT_ONCE = 3 << 19  # values of their pooled maps, so that the next ones stay in the processor
 FIRST_AT_ONCE = 1 << 22  # the same of the first map of single patches
+COST_OF_GRID = 11_000_000  # products that take as long as what is around those of a grid, as measured
 
 
 class PreparedPatchEncoder(nn.Module):
@@ -46,11 +49,12 @@ class PreparedPatchEncoder(nn.Module):
 
     def forward(self, x):  # (n, bands, 25, 25) or PatchBlock -> (n, 512)
         if not isinstance(x, PatchBlock):
-            return torch.cat([self._single(part) for part in x.chunk(self._n_parts(len(x), x.shape[2:]))])
+            n_parts = self._n_parts(len(x), self._pooled_sides(x.shape[2:]))
+            return torch.cat([self._single(part) for part in x.chunk(n_parts)])
         return self._shared(x) if self.shares else self(x.patches())
 
-    def _n_parts(self, n, size):  # of n patches: what follows the pooled maps is computed part by part
-        values = len(self.layers.one.weight) * math.prod(self._pooled_sides(size))
+    def _n_parts(self, n, pooled):  # of n patches: what follows the pooled maps is computed part by part
+        values = len(self.layers.one.weight) * math.prod(pooled)
         return max(1, -(-n // min(AT_ONCE, max(1, POOLED_AT_ONCE // values))))
 
     def _pooled_sides(self, size):  # of a patch
@@ -59,8 +63,8 @@ class PreparedPatchEncoder(nn.Module):
 
     def _single(self, x):  # (n, bands, height, width) -> (n, outputs)
         maps = self.layers.second(self.layers.normalised(self._pooled(x)))
-        flat = _flat(maps)
-        return self.layers.last(flat, self.layers.half(flat), (len(maps), *maps.shape[2:]))
+        pixels = flat(maps)
+        return self.layers.last(pixels, self.layers.half(pixels), (len(maps), *maps.shape[2:]))
 
     def _pooled(self, x):  # of the first map, before its ReLU; some patches at a time
         x = x.contiguous(memory_format=torch.channels_last)
@@ -70,35 +74,54 @@ class PreparedPatchEncoder(nn.Module):
         return torch.cat([_largest(self.layers.first(part), 2) for part in x.split(n)])
 
     def _shared(self, block):
-        maps = self._of_image(block)
-        flat, sides = _flat(maps), [side - 2 for side in self._pooled_sides(block.size)]
-        half, places = self.layers.half(flat), _places(block, maps.shape[2:], sides)
-        parts = places.chunk(self._n_parts(len(block), block.size))
-        return torch.cat([self._at(flat, half, part, sides) for part in parts])
+        maps = self.layers.first(block.image[None].contiguous(memory_format=torch.channels_last))
+        maps, results = self.layers.normalised(_largest(maps, 1)), None
+        for chosen in _phases(block):
+            part = self._of_phase(maps, block.rows[chosen], block.cols[chosen], block.size)
+            results = part.new_empty(len(block), self.n_outputs) if results is None else results
+            results[chosen] = part
+        return results
 
-    def _of_image(self, block):  # -> (4, filters, about half the height, about half the width)
-        """Maps of the second convolution, for patches that start on even and odd rows and columns."""
-        more = [0 if size % 2 else 2 for size in block.size]  # so that the last pixels of even sizes count
-        image = pad(block.image[None], (0, more[1], 0, more[0]))
-        maps = self.layers.first(image.contiguous(memory_format=torch.channels_last))
-        return self.layers.second(_in_four_ways(self.layers.normalised(_largest(maps, 1))))
+    def _of_phase(self, maps, rows, cols, size):
+        """Patches that start on even or odd rows and columns, from maps that are pooled everywhere."""
+        pooled = self._pooled_sides(size)
+        parts = [_every_second(starts, side) for starts, side in zip((rows, cols), pooled, strict=True)]
+        maps = maps[:, :, parts[0], parts[1]].contiguous(memory_format=torch.channels_last)
+        maps, starts = self.layers.second(maps), [(start - start.min()) // 2 for start in (rows, cols)]
+        sides = [side - 2 for side in pooled]
+        if min(sides) >= LEAST_SIDE:
+            grid, index = grid_of(*starts, sides, maps.device)
+            if self.layers.shares_third(grid, len(index)):
+                return self.layers.of_neighbours(maps, grid).index_select(0, index.to(maps.device))
+        return self._apart(maps, starts, sides)
 
-    def _at(self, flat, half, places, sides):  # (n, positions) of maps -> (n, outputs)
+    def _apart(self, maps, starts, sides):
+        """Each patch by itself, some at a time, from the third convolution on."""
+        pixels, places = flat(maps), _places(*starts, maps.shape[3], sides).to(maps.device)
+        half, n_parts = self.layers.half(pixels), self._n_parts(len(places), [side + 2 for side in sides])
+        return torch.cat([self._at(pixels, half, part, sides) for part in places.chunk(n_parts)])
+
+    def _at(self, pixels, half, places, sides):  # (n, positions) of maps -> (n, outputs)
         n, places = len(places), places.flatten()
-        return self.layers.last(flat.index_select(0, places), half.index_select(0, places), (n, *sides))
+        return self.layers.last(pixels.index_select(0, places), half.index_select(0, places), (n, *sides))
 
 
-def _flat(maps):  # (n, channels, height, width), channels last -> (positions, channels)
-    return maps.permute(0, 2, 3, 1).flatten(0, 2)
-
-
-def _places(block, shape, sides):  # -> (n, positions)
-    """Where the maps of each patch lie in those of the image, laid flat: from its row and column on."""
-    n_rows, n_cols = shape
+def _phases(block):
+    """Which patches start on even and odd rows and columns, as far as there are any."""
     phase = 2 * (block.rows % 2) + block.cols % 2
-    first = (phase * n_rows + block.rows // 2) * n_cols + block.cols // 2
-    inside = torch.arange(sides[0])[:, None] * n_cols + torch.arange(sides[1])
-    return first[:, None] + inside.flatten().to(first.device)
+    return [(phase == each).nonzero()[:, 0] for each in phase.unique()]
+
+
+def _every_second(starts, side):
+    """From the first start on, as many as patches of this side need."""
+    first, last = int(starts.min()), int(starts.max())
+    return slice(first, last + 2 * side - 1, 2)
+
+
+def _places(rows, cols, width, sides):  # -> (n, positions)
+    """Where the maps of each patch lie in one of this width, laid flat: from its row and column on."""
+    inside = torch.arange(sides[0])[:, None] * width + torch.arange(sides[1])
+    return (rows * width + cols)[:, None] + inside.flatten()
 
 
 def _largest(maps, step):
@@ -107,35 +130,52 @@ def _largest(maps, step):
     return torch.maximum(rows[..., :-1:step], rows[..., 1::step])
 
 
-def _in_four_ways(maps):  # (1, filters, height, width) -> (4, filters, half the height, half the width)
-    """Every second pixel, from even or odd rows and columns on."""
-    height, width = (n - n % 2 for n in maps.shape[2:])
-    return torch.cat([maps[:, :, row:height:2, col:width:2] for row in (0, 1) for col in (0, 1)])
-
-
 class Layers:
     """What every arithmetic has in common: the first layer, in floats, and the way from the third on.
 
     ReLU and normalisation of the first are behind the pooling, which leaves single patches a quarter of the
     values: the largest comes out the same. A filter whose normalisation turns large into small has the
     opposite sign until then.
-    Each arithmetic has its own `normalised`, `second`, `half`, `third` and `second_half`.
+    Each arithmetic has its own `normalised`, `second`, `half`, `third`, `neighbours`, `stored` and
+    `second_half`.
     """
 
     def __init__(self, encoder, kind, weight, bias, sign):
         self.out, self.kind, self.norm = encoder.conv1[0].weight.dtype, kind, encoder.conv4.affine()
+        self.n_outputs = encoder.n_outputs
         self.one = FloatConvolution(weight, bias, encoder.conv1[0].padding[0], kind)
         self.sign = sign.to(kind)[:, None, None]
 
     def first(self, x):  # before its ReLU
         return self.one(x.to(self.kind))
 
-    def last(self, flat, half, shape):  # (positions, filters) twice, (n, height, width) -> (n, outputs)
+    def last(self, pixels, half, shape):  # (positions, filters) twice, (n, height, width) -> (n, outputs)
         n, height, width = shape
-        maps = self.third(flat.view(n, height, width, -1).permute(0, 3, 1, 2))
-        sums = self.second_half.add_to(half, _flat(maps), relu=True)
+        maps = self.third(pixels.view(n, height, width, -1).permute(0, 3, 1, 2))
+        sums = self.second_half.add_to(half, flat(maps), relu=True)
+        return self._normalised_last(sums.view(n, height * width, -1).mean(dim=1, dtype=self.out))
+
+    def of_neighbours(self, maps, grid):  # (1, filters, *grid.shape) -> (patches of the grid, outputs)
+        half = self.half(flat(maps))
+        halves = half, half.index_select(0, grid.places)
+        whole, border = (
+            self.second_half.add_to(half, self.stored(sums), relu=True)
+            for half, sums in zip(halves, self.neighbours(maps, grid), strict=True)
+        )
+        return self._normalised_last(grid.means(whole, border, self.out))
+
+    def shares_third(self, grid, n_patches):
+        """Whether the third convolution and the last are faster for a whole grid than for so many patches."""
+        more = COST_OF_GRID / self.n_outputs**2
+        return grid.cost + more < n_patches * (self.cost(grid.size) + math.prod(grid.size))
+
+    def cost(self, sides):
+        """Products of the third convolution of a patch, for each input and output channel."""
+        return 9 * math.prod(sides)
+
+    def _normalised_last(self, means):
         scale, shift = self.norm
-        return sums.view(n, height * width, -1).mean(dim=1, dtype=self.out) * scale + shift
+        return means * scale + shift
 
 
 class FloatLayers(Layers):
@@ -153,6 +193,9 @@ class FloatLayers(Layers):
             [part.to(kind)[:, None, None] for part in block.affine()]
             for block in (encoder.conv1, encoder.conv2)
         ]
+        self.neighbours = NeighbourConvolution(
+            self.three, encoder.conv3[0].weight.detach(), partial(FloatLinear, kind=kind)
+        )
         first, second, bias = _last_products(encoder)
         self.half = FloatLinear(first, kind, bias)  # what the second convolution adds to the last
         self.second_half = FloatLinear(second, kind)
@@ -168,6 +211,12 @@ class FloatLayers(Layers):
 
     def third(self, maps):
         return self.three(maps).relu_()
+
+    def stored(self, sums):  # of the third
+        return sums.relu_()
+
+    def cost(self, sides):
+        return self.three.cost(sides)
 
 
 def _last_products(encoder):
@@ -201,8 +250,11 @@ class Int8Layers(Layers):
             sign = pad(sign, (0, CONSTANTS), value=1)
         kind = torch.bfloat16 if computes_bfloat16() else torch.float32
         super().__init__(encoder, kind, weight, bias, sign)
-        self.second = _convolution(encoder.conv2[0], one, steps[:2], two)
-        self.third = _convolution(encoder.conv3[0], two, steps[1:])
+        filters = _filters(encoder.conv2[0], one, steps[:2], two)
+        self.second = Int8Convolution(*filters, encoder.conv2[0].padding[0], *steps[:2])
+        filters = _filters(encoder.conv3[0], two, steps[1:])
+        self.third = Int8Convolution(*filters, 1, *steps[1:])
+        self.neighbours = _of_neighbours(*filters, *steps[1:])
         first_half, second_half, bias = _last_products(encoder)
         first_half, shift = (pad(part, (0, CONSTANTS)) for part in (first_half * two.sign, two.shift))
         self.half = Int8Linear(first_half, steps[1], bias, shift)
@@ -211,6 +263,9 @@ class Int8Layers(Layers):
 
     def normalised(self, maps):  # -> stored
         return to_bytes(maps.mul_(self.sign).float().add_(0.5).clamp_(0, LARGEST))
+
+    def stored(self, sums):
+        return to_bytes(sums.clamp_(0, LARGEST))
 
 
 class _Sizes:
@@ -227,11 +282,18 @@ def _scaled(weight, bias, scale):
     return weight * scale[:, None, None, None], bias * scale
 
 
-def _convolution(layer, inputs, steps, outputs=None):
-    """A convolution of sizes, whose maps are stored; scaled as outputs, with constants for the next."""
+def _filters(layer, inputs, steps, outputs=None):
+    """Those of a convolution of sizes: integers, scales and bias; scaled as outputs, with constants."""
     weight, bias = layer.weight.detach() * inputs.sign[:, None, None], layer.bias.detach()
     if outputs is not None:
         weight, bias = _scaled(weight, bias, outputs.scale)
         weight, bias = with_constants(weight, bias, LARGEST * steps[1])
-    padding = layer.padding[0]
-    return Int8Convolution(*shifted(weight, bias, padding, steps[0], inputs.shift), padding, *steps)
+    return shifted(weight, bias, layer.padding[0], steps[0], inputs.shift)
+
+
+def _of_neighbours(integers, scale, bias, step, out_step):
+    """The third convolution of a map, whose sums are what will be stored, before fractions are cut off."""
+    scale, bias = scale / out_step, bias / out_step + 0.5
+    whole = Int8Convolution(integers, scale, bias, 1, step, relu=False)
+    linear = partial(Int8Linear, scale=step, weight_scale=scale)
+    return NeighbourConvolution(whole, integers * scale[:, None, None, None], linear)

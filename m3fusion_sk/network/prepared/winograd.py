@@ -6,12 +6,14 @@ few points are multiplied. A tile of 4x4 outputs takes 36 products for each inpu
 7x7 outputs take 121, not 441. The result is the same but for rounding, about three times that of plain sums.
 """
 
+import math
 from functools import lru_cache
 
 import torch
 
 EXACT = {"dtype": torch.float64, "device": "cpu"}  # of what is computed once
 POINTS = (0, 1, -1, 2, -2)  # and infinity: the largest coefficient
+COST = 2.4  # of a product, for what is around it, as measured
 TILE = 4  # outputs, or what is left at the end
 LEAST_CHANNELS, MOST_OUTPUTS = 256, 64  # of filters, and pixels of a map: where it is faster, as measured
 
@@ -41,8 +43,15 @@ class WinogradConvolution:
 
     def takes(self, maps):
         """Whether it is faster for maps of this size; however many, so that results don't depend on that."""
-        height, width = self._size(maps)
-        return height * width <= MOST_OUTPUTS
+        return self.takes_outputs(self._size(maps))
+
+    def takes_outputs(self, sides):
+        return math.prod(sides) <= MOST_OUTPUTS
+
+    def cost(self, sides):
+        """Products for each input and output channel, by their time."""
+        n_points = math.prod(side + 2 * -(-side // TILE) for side in sides)
+        return COST * n_points
 
     def _size(self, maps):
         return [size + 2 * self.padding - 2 for size in maps.shape[2:]]
