@@ -17,12 +17,23 @@ import numpy as np
 import pandas as pd
 import torch
 from comparison import as_markdown
-from speed import agreement, growth, limits, loading, memory, prediction, recurrence, rivals, training
+from speed import agreement, growth, limits, loading, memory, prediction, recurrence, rivals, steps, training
 
 RESULTS = Path(__file__).parent / "results" / "bench.json"
 SECTIONS = {
     module.__name__.split(".")[-1]: module.rows
-    for module in (prediction, agreement, training, loading, memory, recurrence, limits, rivals, growth)
+    for module in (
+        prediction,
+        steps,
+        agreement,
+        training,
+        loading,
+        memory,
+        recurrence,
+        limits,
+        rivals,
+        growth,
+    )
 }
 
 

@@ -13,8 +13,8 @@ from m3fusion_sk import M3FusionClassifier, MultiSource, paper_settings
 from m3fusion_sk.network.inference import BATCH_SIZE
 from m3fusion_sk.network.prepared.int8 import Int8Convolution, Int8Linear, quantized
 from m3fusion_sk.network.threads import in_threads
-from m3fusion_sk.patchview import PatchView
 
+from .steps import neighbours
 from .turns import PRECISIONS, in_turns, median
 
 SIDE, STEP, UNITS, FILTERS, N_DATES, N_BANDS = 32, 5, 1024, 256, 34, 16
@@ -81,12 +81,9 @@ def _forgotten(compute, x):
 
 
 def _neighbours():
-    rng = np.random.default_rng(0)
-    side = 25 + STEP * (SIDE - 1)
-    rows, cols = (STEP * axis.ravel() for axis in np.indices((SIDE, SIDE)))
-    view = PatchView(rng.integers(0, 255, (5, side, side)).astype(np.uint8), rows, cols, (25, 25))
-    series = rng.integers(0, 4000, (len(view), N_DATES, N_BANDS)).astype(np.uint16)
-    return MultiSource(ts=series, patch=view)
+    patch = neighbours(STEP, SIDE)["patch"]
+    shape = len(patch), N_DATES, N_BANDS
+    return MultiSource(ts=np.random.default_rng(0).integers(0, 4000, shape).astype(np.uint16), patch=patch)
 
 
 def _product(precision, units):
