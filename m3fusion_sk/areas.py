@@ -32,7 +32,7 @@ class AreaEstimates:
     level : float
         Of the confidence intervals.
     unit : str or None
-        Of the areas, where a `ReferenceSample` told it: "m2", say.
+        Of the areas, where they are those of a `ReferenceSample` as it told them: "m2", say.
 
     Examples
     --------
@@ -131,8 +131,7 @@ def estimate_areas(reference, mapped, map_areas, *, level=0.95):
     _check_areas_known(mapped, areas)
     counts = count_pairs(classes.get_indexer(mapped), classes.get_indexer(reference), *[len(classes)] * 2)
     _check_strata(counts, areas)
-    unit = getattr(map_areas, "attrs", {}).get("unit")
-    return _estimates(counts, areas.to_numpy(), classes, _checked_level(level), unit)
+    return _estimates(counts, areas.to_numpy(), classes, _checked_level(level), _told_unit(map_areas))
 
 
 def _estimates(counts, areas, classes, level, unit):
@@ -237,6 +236,13 @@ def _checked_areas(map_areas):
             f"{areas.to_dict()}."
         )
     return areas
+
+
+def _told_unit(map_areas):
+    """What a `ReferenceSample` told of its areas, unless these have become others, as hectares or shares."""
+    told = getattr(map_areas, "attrs", {})
+    same = "total" not in told or np.isclose(told["total"], map_areas.sum(), atol=0)
+    return told.get("unit") if same else None
 
 
 def _checked_level(level):

@@ -2,6 +2,7 @@
 
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -18,7 +19,7 @@ def find_inside(estimator, method, what):
     ----------
     estimator : estimator
         Pipelines are followed to their last step, fitted searches to their best estimator, calibrated
-        classifiers to their only classifier.
+        classifiers to their only classifier, frozen estimators to what is frozen.
     method : str
     what : str
         Who asks, for the message.
@@ -64,6 +65,8 @@ def _inner(part):
     """What a wrapper holds, or None and why there is no such thing."""
     if hasattr(part, "best_estimator_"):
         return part.best_estimator_, ""
+    if isinstance(part, FrozenEstimator):
+        return part.estimator, ""
     if isinstance(part, _THRESHOLD) and hasattr(part, "estimator_"):
         return part.estimator_, ""
     if isinstance(part, CalibratedClassifierCV):

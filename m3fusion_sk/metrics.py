@@ -25,7 +25,8 @@ class LandCoverScores:
     summary : pandas.Series
         Scores of the whole: accuracy, f1_weighted, f1_macro, kappa and, with objects, object_accuracy.
     per_class : pandas.DataFrame
-        By class: precision (user's accuracy), recall (producer's accuracy), f1 and support.
+        By class: precision (user's accuracy), recall (producer's accuracy), f1 and support. Of a class
+        without true samples recall is NaN, and so is f1 if none is predicted either.
     confusion : pandas.DataFrame
         Number, or weight, of samples of each true class (rows) in each predicted class (columns).
 
@@ -148,10 +149,12 @@ def _tables(true, predicted, labels, weights):
     precision, recall, f1, support = precision_recall_fscore_support(
         true, predicted, labels=np.arange(len(labels)), sample_weight=weights, zero_division=0
     )
+    counts = count_pairs(true, predicted, len(labels), len(labels), weights)
+    recall[support == 0] = np.nan
+    f1[(support == 0) & (counts.sum(axis=0) == 0)] = np.nan
     per_class = pd.DataFrame(
         {"precision": precision, "recall": recall, "f1": f1, "support": support}, index=labels.rename("class")
     )
-    counts = count_pairs(true, predicted, len(labels), len(labels), weights)
     return per_class, pd.DataFrame(counts, index=labels.rename("true"), columns=labels.rename("predicted"))
 
 

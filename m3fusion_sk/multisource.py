@@ -8,7 +8,7 @@ import numpy as np
 
 from .patchview import PatchView
 from .rows import LAZY_ROWS, SelectedRows, take_rows
-from .sources import check_columns, check_lengths, column_names, infer_spec
+from .sources import check_columns, check_lengths, column_names, infer_spec, places_in
 from .values import as_name, as_values
 
 __all__ = ["MultiSource"]
@@ -326,7 +326,7 @@ class MultiSource:
         Parameters
         ----------
         array : array of shape (n_samples, n_features)
-            The flattened values, source after source.
+            The flattened values, source after source; in any order where columns of a table name them.
         sources : dict of str to SeriesSpec, PatchSpec or VectorSpec
             How to cut them.
 
@@ -334,6 +334,7 @@ class MultiSource:
         -------
         MultiSource
         """
+        array = np.asarray(array)[:, places_in(array, sources)]
         stops = np.cumsum([spec.size for spec in sources.values()])
         if array.shape[1] != stops[-1]:
             raise ValueError(
@@ -343,8 +344,6 @@ class MultiSource:
         return cls({name: piece.reshape(len(array), *spec.shape) for (name, spec), piece in pieces})
 
     def __repr__(self):
-        parts = [
-            f"{name}: {spec.kind} {spec.shape} {self._values[name].dtype}"
-            for name, spec in self.specs.items()
-        ]
+        specs = self.specs.items()
+        parts = [f"{name}: {spec.kind} {spec.shape} {self._values[name].dtype}" for name, spec in specs]
         return f"MultiSource({len(self)} samples, {', '.join(parts)})"

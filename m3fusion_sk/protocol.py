@@ -11,10 +11,13 @@ from sklearn.pipeline import make_pipeline
 from .labels import check_groups, check_labels, check_same_length
 from .metrics import land_cover_scores
 from .preprocessing import SelectSources
+from .validation import as_multisource
 
 __all__ = ["as_text", "compare_by_source", "rows_by_source", "score_row", "summarize"]
 
 ALL_SOURCES = "all"
+NAMES_SOURCES = ("source", "bands")  # parameters without which a step has nothing to do
+BY_SOURCE = ("alpha", *NAMES_SOURCES)
 
 
 def rows_by_source(models, sources):
@@ -31,7 +34,8 @@ def rows_by_source(models, sources):
     -------
     dict of (str, str) to Pipeline
         An unfitted pipeline for each model and each source alone, and for ``"all"`` sources if there are
-        several. A model's weights by source (`alpha`) are those of the sources that it gets.
+        several. What a model or a step of a pipeline is told by source (`alpha`, `source` of a `GapFiller`,
+        `bands` of `SpectralIndices`) is that of the sources that it gets; steps for others only are left out.
 
     Examples
     --------
@@ -55,13 +59,25 @@ def rows_by_source(models, sources):
 
 
 def _for_sources(estimator, names, sources):
-    """An unfitted copy for these sources: weights by source are those of theirs."""
-    own = {
-        parameter: {name: value[name] for name in names}
-        for parameter, value in estimator.get_params().items()
-        if parameter.split("__")[-1] == "alpha" and isinstance(value, Mapping) and set(value) == set(sources)
-    }
-    return clone(estimator).set_params(**own)
+    """An unfitted copy for these sources: what it is told by source is theirs."""
+    own, idle = {}, set()
+    for parameter, value in estimator.get_params().items():
+        step, _, kind = parameter.rpartition("__")
+        told = _told(value, sources) if kind in BY_SOURCE else []
+        kept = [name for name in told if name in names]
+        if kept != told:
+            own[parameter] = {name: value[name] for name in kept} if isinstance(value, Mapping) else kept
+        if told and not kept and step and kind in NAMES_SOURCES:
+            idle.add(step)
+    own = {name: value for name, value in own.items() if name.rpartition("__")[0] not in idle}
+    return clone(estimator).set_params(**own, **dict.fromkeys(idle, "passthrough"))
+
+
+def _told(value, sources):
+    """Sources that a parameter names; none if it is not by source."""
+    told = [value] if isinstance(value, str) else value
+    by_source = isinstance(told, Mapping | list | tuple) and all(name in sources for name in told)
+    return list(told) if by_source else []
 
 
 def score_row(pipeline, X, y, objects, train, test):
@@ -115,7 +131,7 @@ def compare_by_source(models, X, y, groups, cv, *, objects=None, report=None):
     ----------
     models : dict of str to estimator
         Unfitted classifiers that take a `MultiSource`.
-    X : MultiSource
+    X : MultiSource, or dict of str to array
         Samples.
     y : array of shape (n_samples,)
         Labels.
@@ -154,6 +170,7 @@ def compare_by_source(models, X, y, groups, cv, *, objects=None, report=None):
     [('forest', 'ts'), ('forest', 'patch'), ('forest', 'all')]
     """
     _check_splitter(cv)
+    X = as_multisource(X)
     y, groups = check_labels("y", y), check_groups(groups, len(X))
     rows, objects = [], groups if objects is None else check_groups(objects, len(X), "objects")
     codes = pd.factorize(groups)[0]

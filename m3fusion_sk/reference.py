@@ -52,7 +52,7 @@ class ReferenceSample:
     def areas(self):
         """Area of each class of the map, as `estimate_areas` takes it; its ``attrs`` hold the unit."""
         areas = self.strata["area"].copy()
-        areas.attrs["unit"] = self.unit
+        areas.attrs.update(unit=self.unit, total=areas.sum())  # which pandas keeps with other values too
         return areas
 
     def write(self, path):

@@ -295,6 +295,19 @@ def parse_columns(names):
     return sources, order
 
 
+def places_in(table, sources):
+    """Which columns hold the values of sources, one after the other: as names tell, or all as they are."""
+    parsed, order = parse_columns(getattr(table, "columns", []))
+    if not parsed:
+        return slice(None)
+    shapes = [{name: (spec.kind, spec.shape) for name, spec in each.items()} for each in (parsed, sources)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"Columns of the table must be those of {dict(sources)}; they name {parsed}.")
+    order = iter(order)
+    places = {name: [next(order) for _ in range(spec.size)] for name, spec in parsed.items()}
+    return [place for name in sources for place in places[name]]
+
+
 def _parse_column(name):
     for spec, pattern in _column_patterns(KINDS):
         match = pattern.fullmatch(str(name))

@@ -83,10 +83,10 @@ def those_present(X, sources):
     if isinstance(X, Mapping) and not issparse(X):
         X = {name: values for name, values in X.items() if values is not None}
         return MultiSource(X) if X and not set(sources) <= set(X) else X
-    parsed, order = parse_columns(getattr(X, "columns", []))
+    parsed, _ = parse_columns(getattr(X, "columns", []))
     if not parsed or not set(parsed) < set(sources):
         return X
-    return MultiSource.from_flat(np.asarray(X)[:, order], parsed)
+    return MultiSource.from_flat(X, parsed)
 
 
 def _is_table(X):
@@ -116,9 +116,12 @@ def as_multisource(X):
     if isinstance(X, MultiSource):
         return X
     if _is_table(X):
+        parsed, _ = parse_columns(getattr(X, "columns", []))
+        if parsed:
+            return MultiSource.from_flat(X, parsed)
         raise TypeError(
-            f"X must be a MultiSource or a dict of arrays by source; got {type(X).__name__}. Cut a table "
-            "with MultiSource.from_flat(X, estimator.sources_)."
+            "X must be a MultiSource, a dict of arrays by source or a table whose columns name their sources "
+            f"(ts_t00_b00); got {type(X).__name__}. Cut other tables with MultiSource.from_flat(X, sources)."
         )
     names = getattr(getattr(X, "dtype", None), "names", None)
     return MultiSource(X if names is None else {name: X[name] for name in names})
@@ -173,10 +176,10 @@ def _refuse_other_arrays(X):
 def _sources_of_table(estimator, X):
     """A table whose columns name the sources that ``fit`` saw as arrays, cut by these names."""
     columns = [] if not _is_table(X) else list(getattr(X, "columns", []))
-    sources, order = parse_columns(columns) if columns else (None, [])
+    sources, _ = parse_columns(columns)
     if not sources or not set(sources) <= set(estimator.sources_):
         return X
-    return MultiSource.from_flat(np.asarray(X)[:, order], sources)
+    return MultiSource.from_flat(X, sources)
 
 
 def _sources_of_columns(estimator, layout):

@@ -327,10 +327,21 @@ def test_importance_is_of_one_score(study):
 
 def test_a_table_has_no_blocks_to_exchange(study):
     network, X, y, _ = study
-    with pytest.raises(TypeError, match="X must be a MultiSource or a dict of arrays"):
+    with pytest.raises(TypeError, match="X must be a MultiSource, a dict of arrays by source or a table"):
         grouped_importance(network, np.asarray(X), y)
     with pytest.raises(ValueError, match="by='date' needs a source with such"):
         grouped_importance(network, X.select(["noise"]), y, by="date")
+
+
+def test_tables_that_name_their_sources_are_taken_in_any_order(study):
+    network, X, y, groups = study
+    table = pd.DataFrame(np.asarray(X), columns=X.column_names)
+    shuffled = [np.random.default_rng(0).permutation(X.select([name]).column_names) for name in X.names]
+    table = table[np.concatenate(shuffled)]  # sources in their order
+    how = {"groups": groups, "n_repeats": 1, "random_state": 0}
+    pd.testing.assert_frame_equal(
+        grouped_importance(network, table, y, **how), grouped_importance(network, X, y, **how)
+    )
 
 
 def test_wrong_backgrounds_and_too_many_sources_are_refused(study):

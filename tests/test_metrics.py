@@ -29,7 +29,8 @@ def test_scores_equal_the_formulas_on_the_confusion_matrix(rows, weighted):
     np.testing.assert_allclose(scores.per_class["f1"], f1)
     np.testing.assert_allclose(scores.per_class["support"], rows)
     np.testing.assert_allclose(scores.per_class["precision"] * columns, hits)
-    np.testing.assert_allclose(scores.per_class["recall"] * rows, hits)
+    recall = np.divide(hits, rows, where=rows > 0, out=np.full(len(c), np.nan))
+    np.testing.assert_allclose(scores.per_class["recall"], recall)
     np.testing.assert_allclose(scores.summary["f1_macro"], f1.mean())
     np.testing.assert_allclose(scores.summary["f1_weighted"], (f1 * rows).sum() / n)
     chance = (rows * columns).sum() / n**2
@@ -105,7 +106,9 @@ def test_a_tied_vote_goes_to_the_first_class():
 def test_labels_fix_the_order_and_may_hold_absent_classes():
     scores = land_cover_scores([2, 1], [2, 2], labels=[3, 2, 1])
     assert scores.confusion.index.tolist() == scores.per_class.index.tolist() == [3, 2, 1]
-    assert scores.per_class.loc[3].tolist() == [0, 0, 0, 0]
+    assert scores.per_class.loc[3, ["precision", "support"]].tolist() == [0, 0]
+    assert scores.per_class.loc[3, ["recall", "f1"]].isna().all()  # nothing could be found
+    assert scores.per_class.loc[1].tolist() == [0, 0, 0, 1]
     pd.testing.assert_series_equal(scores.summary, land_cover_scores([2, 1], [2, 2]).summary)
 
 

@@ -95,6 +95,20 @@ def test_a_table_is_cut_back_into_the_same_sources(X):
         MultiSource.from_flat(np.asarray(X)[:, :15], X.specs)
 
 
+def test_named_columns_are_cut_by_their_names(X):
+    table = pd.DataFrame(np.asarray(X), columns=X.column_names)
+    shuffled = table[np.random.default_rng(0).permutation(table.columns)]
+    for order in (X.specs, dict(reversed(X.specs.items()))):
+        back = MultiSource.from_flat(shuffled, order)
+        assert list(back.names) == list(order)
+        for name in X.names:
+            np.testing.assert_array_equal(back[name], X[name])
+    with pytest.raises(ValueError, match="Columns of the table must be those of"):
+        MultiSource.from_flat(shuffled, {"other": X.specs["ts"]})
+    plain = pd.DataFrame(np.asarray(X))
+    assert np.array_equal(np.asarray(MultiSource.from_flat(plain, X.specs)), np.asarray(X))
+
+
 def test_columns_come_from_the_flattened_table(X):
     flat = np.asarray(X)
     for columns in (slice(2, 5), [0, 7], 3, np.arange(16) > 12):

@@ -4,14 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
 from m3fusion_sk import (
     GapFiller,
     M3FusionClassifier,
     MultiSource,
+    SpectralIndices,
     StratifiedGroupShuffleSplit,
+    make_land_cover,
     stacked_forest,
 )
 from m3fusion_sk.protocol import as_text, compare_by_source, rows_by_source, score_row, summarize
@@ -136,3 +138,21 @@ def test_one_split_has_no_deviation():
     summary = summarize(compare_by_source({"forest": stacked_forest(5, random_state=0)}, X, y, groups, cv))
     assert list(summary["accuracy"].columns) == ["mean"]
     assert "+-" not in as_text(summary)
+
+
+def test_steps_for_other_sources_are_left_out_of_a_row():
+    X, y, groups = make_land_cover(200, n_objects=40, n_dates=4, n_bands=3, patch_size=5, random_state=0)
+    bands = {"ts": ["B02", "B04", "B08"], "patch": ["B02", "B03", "B04", "B08", "B05"]}
+    dates = ["2018-01-01", "2018-02-01", "2018-02-11", "2018-03-01"]
+    steps = GapFiller("ts", dates=dates), SpectralIndices(bands, ["NDVI"])
+    models = {"forest": make_pipeline(*steps, stacked_forest(5, random_state=0))}
+    found = {sources: pipeline[-1] for (_, sources), pipeline in rows_by_source(models, X.names).items()}
+    assert found["ts"][0].get_params() == steps[0].get_params() == found["all"][0].get_params()
+    assert found["patch"].steps[0][1] == "passthrough"
+    told = [set(found[sources][1].bands) for sources in ("ts", "patch", "all")]
+    assert told == [{"ts"}, {"patch"}, set(bands)]
+    cv = StratifiedGroupShuffleSplit(1, random_state=0)
+    table = compare_by_source(models, dict(X.items()), y, groups, cv)  # a dict is taken too
+    assert table["sources"].tolist() == ["ts", "patch", "all"]
+    searched = rows_by_source({"a": GridSearchCV(models["forest"], {}, cv=cv)}, X.names)["a", "patch"][-1]
+    assert searched.estimator.steps[0][1] == "passthrough"

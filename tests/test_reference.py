@@ -40,6 +40,9 @@ def test_areas_and_coordinates_are_those_of_the_file(class_map):
     sample = draw_reference_sample(class_map, {"forest": 5, "crops": 5, "water": 5}, random_state=0)
     assert sample.unit == "m2"
     assert (sample.areas == sample.strata["n_pixels"] * 100).all()
+    labels = sample.points["mapped"]
+    for areas, unit in ((sample.areas, "m2"), (sample.areas.sort_values(), "m2"), (sample.areas / 1e4, None)):
+        assert estimate_areas(labels, labels, areas).unit == unit  # hectares are not told to be metres
     with rasterio.open(class_map) as file:
         x, y = file.xy(sample.points["row"], sample.points["col"])
     np.testing.assert_allclose(sample.points[["x", "y"]].T, [x, y])

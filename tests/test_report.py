@@ -391,3 +391,5 @@ def test_areas_have_the_unit_that_is_known_and_the_level_of_their_interval(tmp_p
         page = land_cover_report(tmp_path / "r.html", areas=found, area_unit=unit, overwrite=True)
         text = page.read_text(encoding="utf-8")
         assert shown in text and "interval of 50 %" in text
+    with pytest.raises(ValueError, match="area_unit must be that of the areas, 'm2', as their sample"):
+        land_cover_report(tmp_path / "q.html", areas=found, area_unit="ha")

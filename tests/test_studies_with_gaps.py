@@ -190,12 +190,16 @@ def wrapped(kind, network, X, y):
     if kind == "search for a pipeline":
         steps = make_pipeline(GapFiller(), M3FusionClassifier(**network.get_params()))
         return GridSearchCV(steps, {"m3fusionclassifier__max_epochs": [1, 2]}, cv=2).fit(X, y)
-    return CalibratedClassifierCV(FrozenEstimator(network), method="temperature", cv=2, ensemble=False).fit(
-        X, y
-    )
+    frozen = FrozenEstimator(network)
+    if kind == "calibrated pipeline":
+        frozen = FrozenEstimator(make_pipeline(GapFiller(), frozen).fit(X, y))
+    return CalibratedClassifierCV(frozen, method="temperature", cv=2, ensemble=False).fit(X, y)
 
 
-@pytest.mark.parametrize("kind", ["pipeline", "search", "search for a pipeline", "calibrated"])
+KINDS = ["pipeline", "search", "search for a pipeline", "calibrated", "calibrated pipeline"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_studies_of_the_network_find_it_inside(study, kind):
     network, X, y, _ = study
     X, y = X[:80], y[:80]

@@ -56,7 +56,9 @@ def _versions():
 def _model(model):
     found = [("settings", repr(model))]
     with suppress(TypeError):  # other models have none
-        found.append(("content hash", find_inside(model, "content_hash", "origin")[0].content_hash()))
+        part = find_inside(model, "content_hash", "origin")[0]
+        of = "" if part is model else f" of the {type(part).__name__} in it"
+        found.append((f"content hash{of}", part.content_hash()))
     return found
 
 

@@ -84,8 +84,8 @@ def land_cover_report(
     areas : AreaEstimates, optional
         From `estimate_areas`. The pixels of each class are counted in `maps` without it.
     area_unit : str, optional
-        Unit of these areas, such as "ha"; that of the estimates by default. Square metres ("m2") are shown as
-        hectares.
+        Unit of these areas, such as "ha", where the estimates do not know theirs. Square metres ("m2") are
+        shown as hectares.
     comparison : DataFrame, optional
         From `compare_by_source`: scores of each source alone and of all, over splits.
     models : dict of str to estimator, optional
@@ -236,8 +236,17 @@ def _calibration_section(calibration):
 
 
 def _area_tables(maps, areas, unit):
-    tables = [] if areas is None else [sections.areas(areas, unit or areas.unit)]
+    tables = [] if areas is None else [sections.areas(areas, _unit_of(areas, unit))]
     return tables + ([sections.counted_areas(maps)] if maps else [])
+
+
+def _unit_of(areas, unit):
+    if areas.unit is not None and unit not in (None, areas.unit):
+        raise ValueError(
+            f"area_unit must be that of the areas, {areas.unit!r}, as their sample told it; got {unit!r}. "
+            "Leave it out: square metres are shown as hectares."
+        )
+    return areas.unit or unit
 
 
 def _headline(scored, draws):
