@@ -137,6 +137,42 @@ def test_the_order_of_described_bands_is_never_guessed(tmp_path):
         all_of(SeriesRaster(uneven, dates="names"))
 
 
+@pytest.mark.parametrize("n_dates", [2, 3])  # 2 x 2 bands could be either
+def test_bands_that_name_their_dates_in_another_order_are_refused_without_being_asked(tmp_path, n_dates):
+    days, series = DATES[:n_dates], values(n_dates)
+    by_band = [f"{band}_{d}" for band in ("B02", "B03") for d in days]
+    by_date = [f"{band}_{d}" for d in days for band in ("B02", "B03")]
+    bands = described(tmp_path / "bands.tif", series.swapaxes(0, 1), by_band)
+    dates = described(tmp_path / "dates.tif", series, by_date)
+    np.testing.assert_array_equal(all_of(SeriesRaster(bands, n_bands=2, order="band")), expected(series))
+    np.testing.assert_array_equal(all_of(SeriesRaster(dates, dates=days)), expected(series))
+    for path, order in ((bands, "date"), (dates, "band")):
+        for given in ({"n_bands": 2}, {"dates": days}):
+            with pytest.raises(ValueError, match=r"all dates of each band; .*Give the other"):
+                SeriesRaster(path, order=order, **given).open("s")
+    with pytest.raises(ValueError, match="must have its bands in the order of its dates"):
+        SeriesRaster(described(tmp_path / "back.tif", series, by_date[::-1]), n_bands=2).open("s")
+
+
+def test_files_and_masks_in_another_order_than_their_names_say_are_refused(tmp_path):
+    """Sorted by satellite, as names of Sentinel-2 are, beside masks that are sorted by date."""
+    named = ["S2A_20180501", "S2A_20180620", "S2B_20180511"]
+    paths = [write(tmp_path / f"{name}.tif", values()[i]) for i, name in enumerate(named)]
+    codes = np.full((1, HEIGHT, WIDTH), 4, "u1")
+    masks = [write(tmp_path / f"SCL_{d.replace('-', '')}.tif", codes) for d in DATES]
+    for given in ({}, {"dates": DATES}, {"dates": pd.DatetimeIndex(DATES)}):
+        with pytest.raises(ValueError, match=r"must have its files in the order of its dates.*dates='names'"):
+            SeriesRaster(paths, **given).open("s")
+    in_order = [paths[0], paths[2], paths[1]]
+    for given in ({}, {"dates": DATES}):
+        with pytest.raises(ValueError, match="must have its masks in the order of its dates"):
+            SeriesRaster(in_order, mask=[masks[0], masks[2], masks[1]], **given).open("s")
+        assert len(SeriesRaster(in_order, mask=masks, **given).open("s").mask.stack.paths) == 3
+    assert SeriesRaster(paths, mask=masks, dates="names").open("s").paths[1] == str(paths[2])
+    other = SeriesRaster(paths, dates=["2020-01-01", "2020-01-03", "2020-01-05"])  # of other days: as told
+    assert other.open("s").days.tolist() == [0, 2, 4]
+
+
 def test_bands_described_in_another_order_at_another_date_are_refused(tmp_path):
     paths = [
         described(tmp_path / f"{d}.tif", values()[i], names)
@@ -280,6 +316,35 @@ def arrays(place):
             "y", "x", "time", "band"
         ),
     }
+
+
+def test_arrays_of_single_dates_bring_these_with_them(tmp_path):
+    whole = arrays(tmp_path)["xarray"]
+    each = [whole.isel(time=i) for i in range(3)]
+    for parts in (each, [part.expand_dims("time") for part in each]):
+        source = SeriesRaster(parts)
+        assert source.open("s").days.tolist() == [0, 10, 50]
+        np.testing.assert_array_equal(all_of(source), all_of(SeriesRaster(whole)))
+        with pytest.raises(ValueError, match="dates of source 's' must be in ascending order"):
+            SeriesRaster(parts[::-1]).open("s")
+    by_band = [[part.isel(band=b) for b in range(2)] for part in each]
+    assert SeriesRaster(by_band).open("s").days.tolist() == [0, 10, 50]
+    unknown = [part.drop_vars("time") for part in each]
+    assert SeriesRaster(unknown).open("s").days is None
+    assert SeriesRaster(unknown, dates=DATES).open("s").days.tolist() == [0, 10, 50]
+
+
+def test_masks_bring_the_dates_of_their_series(tmp_path):
+    series = arrays(tmp_path)["xarray"]
+    mask = xarray.full_like(series.isel(band=0), 4).astype("u1")
+    assert SeriesRaster(series, mask=mask).open("s").days.tolist() == [0, 10, 50]
+    later = mask.assign_coords(time=mask.time + np.timedelta64(365, "D"))
+    for other in (mask.isel(time=[2, 1, 0]), later, [later.isel(time=i) for i in range(3)]):
+        with pytest.raises(ValueError, match=r"must have the dates of the series, .*mask.sel.time="):
+            SeriesRaster(series, mask=other).open("s")
+    hours = mask.assign_coords(time=mask.time + np.timedelta64(6, "h"))
+    assert SeriesRaster(series, mask=hours).open("s").mask is not None
+    assert SeriesRaster(series, mask=later.drop_vars("time")).open("s").mask is not None
 
 
 @pytest.mark.parametrize("kind", ["numpy", "flat", "memmap", "zarr", "xarray", "xarray in another order"])

@@ -9,6 +9,7 @@ import pytest
 import rasterio
 from colorvision import least_distance
 from made_rasters import coded, write
+from rasterio.vrt import WarpedVRT
 from rio_cogeo import cog_validate
 from scipy.stats import entropy as scipy_entropy
 from sklearn.calibration import CalibratedClassifierCV
@@ -234,6 +235,34 @@ def test_a_scene_without_any_data_gives_an_empty_map(tmp_path):
     path = ChunkedPredictor(CodeReader(), 4, outputs=["proba", "margin"]).predict(scene, tmp_path / "map.tif")
     assert (read_map(path) == 0).all()
     assert (read(tmp_path / "map_proba.tif")[0] == 255).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 4, 5])
+def test_no_band_of_a_layer_stands_for_transparency(tmp_path, n_classes):
+    """GDAL takes four bands of bytes for colours and alpha, and leaves values out of overviews by that."""
+    values = np.zeros((1, 600, 600), "u1")
+    values[:, :, 300:] = 1
+    scene = Scene({"v": VectorRaster(write(tmp_path / "v.tif", values))}, grid="v")
+
+    class Halves:
+        classes_ = np.arange(n_classes)
+
+        def predict_proba(self, X):
+            last = np.asarray(X["v"], float)[:, :1] / 2
+            return np.hstack([1 - last, *[0 * last] * (n_classes - 2), last])
+
+        def content_hash(self):
+            return "halves"
+
+    ChunkedPredictor(Halves(), 256, outputs=["proba"]).predict(scene, tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map_proba.tif") as file:
+        assert {each.name for each in file.colorinterp} <= {"gray", "undefined"}
+        assert file.overviews(n_classes) and file.nodata == 255
+        coarse = file.read(n_classes, out_shape=(300, 300))
+        with WarpedVRT(file) as warped:
+            np.testing.assert_array_equal(warped.read(), file.read())
+        half = round(0.5 / file.scales[0])
+    assert (coarse[:, :149] == 0).all() and (coarse[:, 151:] == half).all()
 
 
 @pytest.mark.parametrize(

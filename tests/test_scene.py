@@ -230,6 +230,23 @@ def test_samples_are_the_pixels_whose_centre_lies_inside(shapes, block_size):
     assert report["objects"] == len(shapes) == report["kept"] + sum(report[reason] for reason in lost)
 
 
+@pytest.mark.parametrize("blank", ["", "  ", "\t", None, np.nan])
+def test_blank_labels_and_objects_are_none(tmp_path, blank):
+    scene = write_scene(tmp_path)
+    layer = polygons(box(0, 0, 2, 2), box(5, 5, 7, 7), landcover=["a", blank], farm=["x", "y"])
+    assert scene.sample(layer, "landcover").report["missing_label"] == 1
+    layer = polygons(box(0, 0, 2, 2), box(5, 5, 7, 7), landcover=["a", "b "], farm=["x", blank])
+    samples = scene.sample(layer, "landcover", group="farm")
+    assert samples.report["missing_label"] == 1 and set(samples.y) == {"a"}
+
+
+def test_fields_of_one_name_are_refused(tmp_path):
+    layer = polygons(box(0, 0, 2, 2), landcover=["a"], other=["b"])
+    layer.columns = ["landcover", "landcover", "geometry"]
+    with pytest.raises(ValueError, match=r"must have one field 'landcover'; .* Rename the others"):
+        write_scene(tmp_path).sample(layer, "landcover")
+
+
 def box(*corners):
     return shapely.box(*corners)
 

@@ -163,6 +163,8 @@ def _write_plain(mosaic, legend, key, plain, block):
         "blockysize": block,
         "interleave": "pixel",
         "bigtiff": "IF_SAFER",
+        "photometric": "MINISBLACK",  # else GDAL takes the last of four bands for their transparency
+        "alpha": "NO",
     }
     with rasterio.open(plain, "w", **profile) as file:
         _describe(file, layer, legend, key)

@@ -1,7 +1,8 @@
 """The dates of a series and its files in their order, from what users have: stacks, lists, names."""
 
+import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 
@@ -9,7 +10,15 @@ import numpy as np
 
 from .stack import check_no_dataset, is_file
 
-__all__ = ["are_in_names", "arrange", "arrange_masks", "check_one_order", "dates_of_bands"]
+__all__ = [
+    "are_in_names",
+    "arrange",
+    "arrange_masks",
+    "check_dates_of_bands",
+    "check_dates_of_mask",
+    "check_one_order",
+    "dates_of_bands",
+]
 
 NAMES = "names"  # dates: those in the names of files or bands
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(-?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
@@ -39,7 +48,9 @@ def arrange(name, raster):
         )
     if all(isinstance(path, str | PathLike) for group in groups for path in group):
         check_one_order(name, [[Path(path).name for path in group] for group in groups])
-    if are_in_names(dates):
+    if not are_in_names(dates):
+        _check_sequence(name, "files", _days(group[0] for group in groups), dates)
+    else:
         found = [_date_of_group(name, group) for group in groups]
         if len(groups[0]) == 1 and raster.n_bands is None:
             _check_dates_differ(name, groups, found)
@@ -70,6 +81,41 @@ def check_one_order(name, names):
             raise ValueError(
                 f"Source {name!r} must have the bands of all dates in one order; got {names[0]} and {theirs}."
             )
+
+
+def check_dates_of_bands(name, descriptions, spec, dates):
+    """Refuse bands whose descriptions hold dates, and say that they stand in another order."""
+    days = [_date_in(text) for text in descriptions]
+    if None in days:
+        return
+    by_date = np.reshape(days, (spec.n_dates, spec.n_bands))
+    if (by_date == by_date[:, :1]).all():
+        _check_sequence(name, "bands", by_date[:, 0].tolist(), dates)
+    elif sorted(days) == np.repeat(np.unique(days), spec.n_bands).tolist():  # all bands of each, somewhere
+        raise ValueError(
+            f"Source {name!r} must have all bands of each date one after the other, or with order='band' all "
+            f"dates of each band; taken so, the descriptions name {days[:6]}... Give the other order."
+        )
+
+
+def check_dates_of_mask(name, dates, of_mask):
+    """Refuse a mask that brings other dates with it than the series has."""
+    days, of_mask = _days(dates), _days(of_mask)
+    if days is not None and of_mask is not None and days != of_mask:
+        raise ValueError(
+            f"mask of source {name!r} must have the dates of the series, {days[:4]}...; its array has "
+            f"{of_mask[:4]}... Select them, as in mask.sel(time=series.time), or drop its coordinate."
+        )
+
+
+def _check_sequence(name, what, named, dates):
+    """Refuse files or bands whose names hold the dates of the series in another order."""
+    days = _days(dates) if dates is not None else named and sorted(named)
+    if named and days and named != days and sorted(named) == sorted(days):
+        raise ValueError(
+            f"Source {name!r} must have its {what} in the order of its dates, {days[:4]}...; the names hold "
+            f"{named[:4]}... Sort them, or leave that to dates='names'; if other dates are meant, give them."
+        )
 
 
 def _what_differs(names):
@@ -119,9 +165,12 @@ def _check_sortable(name, raster):
         )
 
 
-def arrange_masks(name, raster, per_date, dates):
+def arrange_masks(name, raster, files, per_date, dates):
     """Masks given by date, or by their names, in the order of the dates; others as they are."""
     mask = raster.mask
+    if isinstance(mask, list | tuple) and not are_in_names(raster.dates):
+        known = dates if dates is not None or per_date is None else files[::per_date]
+        _check_sequence(name, "masks", _days(mask), known)
     if are_in_names(raster.dates) and isinstance(mask, list | tuple):
         named = all(isinstance(path, str | PathLike) and _date_in(Path(path).name) for path in mask)
         return _by_name(name, mask, dates) if named or per_date is not None else mask
@@ -169,6 +218,18 @@ def _by_name(name, mask, dates):
             f"names; the series has {dates[:4]}..., the mask {sorted(found)[:4]}..."
         )
     return [found[date].pop(0) for date in dates]  # those of one day in their order
+
+
+def _days(dates):
+    """Days as text, of dates or of names that hold them; None unless all are known."""
+    found = [_day(date) for date in dates] if isinstance(dates, Iterable) else [None]
+    return None if None in found else found
+
+
+def _day(value):
+    if isinstance(value, str | PathLike):
+        return _date_in(Path(value).name)
+    return str(np.datetime64(value, "D")) if isinstance(value, datetime.date | np.datetime64) else None
 
 
 def _date_in(text):

@@ -191,6 +191,10 @@ def _check_fields(frame, fields, polygons):
             raise ValueError(
                 f"Polygons must have the field {name!r}; {called(polygons)} has {there}. Name one of these."
             )
+        if there.count(name) > 1:
+            raise ValueError(
+                f"Polygons must have one field {name!r}; {called(polygons)} has {there}. Rename the others."
+            )
 
 
 def _count(labelled, dropped, n_pixels, n_nodata, n_thinned):
@@ -245,7 +249,8 @@ def _squares(rows, cols, block_size):
 
 
 def _has_value(column):
-    """Where a field holds something: not None, NaN, infinity or empty text."""
+    """Where a field holds something: not None, NaN, infinity or empty or blank text."""
+    column = column.map(lambda value: value.strip() if isinstance(value, str) else value)
     return ~(column.isna() | column.isin(["", np.inf, -np.inf])).to_numpy(bool)
 
 

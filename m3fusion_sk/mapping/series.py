@@ -8,7 +8,15 @@ import numpy as np
 from ..dates import as_days
 from ..gaps import fill_linear
 from ..sources import SeriesSpec
-from .calendar import are_in_names, arrange, arrange_masks, check_one_order, dates_of_bands
+from .calendar import (
+    are_in_names,
+    arrange,
+    arrange_masks,
+    check_dates_of_bands,
+    check_dates_of_mask,
+    check_one_order,
+    dates_of_bands,
+)
 from .grid import Alignment, is_count
 from .stack import Stack
 from .vectors import read_inside
@@ -28,13 +36,15 @@ class SeriesReader:
         self.grid = stack.grid
         self.by_band = raster.order == "band"
         self.fill = raster.fill
-        self.dates = _dates(name, dates, stack, self.by_band)
-        mask = arrange_masks(name, raster, self.per_date, self.dates)
+        self.dates = _dates(name, dates, stack, self.by_band, self.per_date)
+        mask = arrange_masks(name, raster, files, self.per_date, self.dates)
         self.mask = None if mask is None else _Mask(name, mask, raster.valid, self.grid)
+        if self.mask is not None:
+            check_dates_of_mask(name, self.dates, self.mask.stack.dates())
         self.spec = _infer_spec(name, raster.n_bands, self, stack)
         if self.by_band:
             stack = replace(stack, order=np.arange(stack.n_bands).reshape(self.spec.shape[::-1]).T.ravel())
-        _check_descriptions(name, stack, self.spec)
+        _check_descriptions(name, stack, self.spec, self.dates)
         self.stack = stack.scaled_by(name, raster.scale, raster.offset, self.spec.shape)
         self.days = None
         if self.dates is not None:
@@ -130,7 +140,7 @@ def _check_choice(name, parameter, value, choices):
 
 
 def _check_order(name, raster, per_date, stack):
-    known = per_date is not None or stack.files[0].dates is not None
+    known = per_date is not None or np.ndim(stack.files[0].dates) == 1
     if raster.order == "band" and known:
         raise ValueError(
             f"order of source {name!r} must be 'date' where each date has its own file, or an array has a "
@@ -138,18 +148,19 @@ def _check_order(name, raster, per_date, stack):
         )
 
 
-def _check_descriptions(name, stack, spec):
-    """Refuse bands that say that they stand in another order at another date."""
+def _check_descriptions(name, stack, spec, dates):
+    """Refuse bands that say that they stand in another order, or in another one at another date."""
     texts = stack.descriptions
     if all(texts):
+        check_dates_of_bands(name, texts, spec, dates)
         check_one_order(name, [texts[i : i + spec.n_bands] for i in range(0, len(texts), spec.n_bands)])
 
 
-def _dates(name, dates, stack, by_band):
+def _dates(name, dates, stack, by_band, per_date):
     """The dates as given, or as names and coordinates have them; None if they are not known."""
     if are_in_names(dates):
         return dates_of_bands(name, stack, by_band)
-    return stack.files[0].dates if dates is None and len(stack.files) == 1 else dates
+    return stack.dates(per_date) if dates is None else dates
 
 
 def _infer_spec(name, n_bands, reader, stack):
@@ -161,7 +172,7 @@ def _infer_spec(name, n_bands, reader, stack):
     elif n_bands is not None:
         counts[f"{stack.n_bands} bands / n_bands={n_bands}"] = stack.n_bands // n_bands
     n_own = getattr(stack.files[0], "n_dates", None)
-    if n_own is not None:
+    if n_own is not None and len(stack.files) == 1:
         counts["dates of the array"] = n_own
     if reader.dates is not None:
         counts["dates"] = np.size(reader.dates)

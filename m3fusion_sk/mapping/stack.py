@@ -100,6 +100,14 @@ class Stack:
         """Of each band, as the file has it, or None."""
         return self._of_bands([file.descriptions for file in self.files])
 
+    def dates(self, per_date=None):
+        """Those that arrays bring with them: one array all, or each its own, `per_date` of them the same."""
+        found = [file.dates for file in self.files[:: per_date or 1]]
+        if len(found) == 1:
+            return found[0] if np.ndim(found[0]) else None
+        single = all(dates is not None and np.size(dates) == 1 for dates in found)
+        return np.concatenate([np.ravel(dates) for dates in found]) if single else None
+
     @property
     def n_bands(self):
         return sum(file.n_bands for file in self.files)
