@@ -24,7 +24,8 @@ class SeriesRaster:
     path : path, RasterArray or DataArray; or list of these, list of lists, or dict by date
         One stack with the bands of all dates; one file for each date; or, as inner lists, the files of the
         bands of each date. A dict has dates as keys. Arrays stand for files: numpy, memmap and zarr as
-        `RasterArray`, xarray's DataArray as it is (with its time coordinate as dates).
+        `RasterArray`, xarray's DataArray as it is (with its time coordinate as dates, also in a list of one
+        for each date).
     n_bands : int, optional
         Bands of a date. For one stack it follows from `dates` or from the mask when it is left out.
     dates : sequence of str, datetime64 or date, or "names", optional
