@@ -240,6 +240,15 @@ def test_blank_labels_and_objects_are_none(tmp_path, blank):
     assert samples.report["missing_label"] == 1 and set(samples.y) == {"a"}
 
 
+def test_collections_of_polygons_are_polygons(tmp_path):
+    scene, parts = write_scene(tmp_path), [box(0, 0, 2, 2), box(5, 5, 7, 7)]
+    samples = scene.sample(polygons(shapely.GeometryCollection(parts), landcover=["a"]), "landcover")
+    assert len(samples) == 8 and samples.report["kept"] == 1
+    with_line = shapely.GeometryCollection([*parts, shapely.LineString([(0, 0), (5, 5)])])
+    with pytest.raises(ValueError, match="must hold polygons; got GeometryCollection"):
+        scene.sample(polygons(with_line, landcover=["a"]), "landcover")
+
+
 def test_fields_of_one_name_are_refused(tmp_path):
     layer = polygons(box(0, 0, 2, 2), landcover=["a"], other=["b"])
     layer.columns = ["landcover", "landcover", "geometry"]

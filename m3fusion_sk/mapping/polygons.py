@@ -5,6 +5,7 @@ from affine import Affine
 
 __all__ = ["burn", "locate", "to_pixels"]
 
+POLYGONS = {"Polygon", "MultiPolygon"}
 _DECIMALS = 6  # of a pixel: makes edges that run through pixel centres do so exactly
 
 
@@ -12,8 +13,8 @@ def to_pixels(frame, grid, source):
     """Geometries of a GeoDataFrame in (column, row) coordinates of the grid; `source` is for messages."""
     import shapely
 
-    shapes = _reprojected(frame, grid, source).to_numpy()
-    strange = {s.geom_type for s in shapes if s is not None} - {"Polygon", "MultiPolygon"}
+    shapes = _joined(_reprojected(frame, grid, source).to_numpy())
+    strange = {s.geom_type for s in shapes if s is not None} - POLYGONS
     if strange:
         raise ValueError(
             f"The layer must hold polygons; got {', '.join(sorted(strange))}. Make points squares as large "
@@ -21,6 +22,17 @@ def to_pixels(frame, grid, source):
         )
     origin, step = (grid.transform.c, grid.transform.f), (grid.transform.a, grid.transform.e)
     return shapely.transform(shapes, lambda xy: np.round((xy - origin) / step, _DECIMALS))
+
+
+def _joined(shapes):
+    """With collections of nothing but polygons, which repairing a polygon may leave, as these."""
+    import shapely
+
+    shapes = shapes.copy()
+    for i in np.flatnonzero(shapely.get_type_id(shapes) == shapely.GeometryType.GEOMETRYCOLLECTION):
+        if {part.geom_type for part in shapes[i].geoms} <= POLYGONS:
+            shapes[i] = shapely.union_all(shapes[i].geoms)
+    return shapes
 
 
 def _reprojected(frame, grid, source):
