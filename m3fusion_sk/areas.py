@@ -131,7 +131,8 @@ def estimate_areas(reference, mapped, map_areas, *, level=0.95):
     _check_areas_known(mapped, areas)
     counts = count_pairs(classes.get_indexer(mapped), classes.get_indexer(reference), *[len(classes)] * 2)
     _check_strata(counts, areas)
-    return _estimates(counts, areas.to_numpy(), classes, _checked_level(level), _told_unit(map_areas))
+    unit = _told_unit(map_areas, areas.sum())
+    return _estimates(counts, areas.to_numpy(), classes, _checked_level(level), unit)
 
 
 def _estimates(counts, areas, classes, level, unit):
@@ -238,10 +239,10 @@ def _checked_areas(map_areas):
     return areas
 
 
-def _told_unit(map_areas):
+def _told_unit(map_areas, total):
     """What a `ReferenceSample` told of its areas, unless these have become others, as hectares or shares."""
     told = getattr(map_areas, "attrs", {})
-    same = "total" not in told or np.isclose(told["total"], map_areas.sum(), atol=0)
+    same = told.get("total") is None or np.isclose(told["total"], total, rtol=0.01)  # but for rounding
     return told.get("unit") if same else None
 
 

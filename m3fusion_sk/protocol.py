@@ -6,18 +6,19 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
+from .gapfiller import GapFiller
 from .labels import check_groups, check_labels, check_same_length
 from .metrics import land_cover_scores
 from .preprocessing import SelectSources
+from .spectral import SpectralIndices
 from .validation import as_multisource
 
 __all__ = ["as_text", "compare_by_source", "rows_by_source", "score_row", "summarize"]
 
 ALL_SOURCES = "all"
-NAMES_SOURCES = ("source", "bands")  # parameters without which a step has nothing to do
-BY_SOURCE = ("alpha", *NAMES_SOURCES)
+STEPS = {GapFiller: "source", SpectralIndices: "bands"}  # and the parameter that names their sources
 
 
 def rows_by_source(models, sources):
@@ -59,25 +60,26 @@ def rows_by_source(models, sources):
 
 
 def _for_sources(estimator, names, sources):
-    """An unfitted copy for these sources: what it is told by source is theirs."""
-    own, idle = {}, set()
-    for parameter, value in estimator.get_params().items():
-        step, _, kind = parameter.rpartition("__")
-        told = _told(value, sources) if kind in BY_SOURCE else []
-        kept = [name for name in told if name in names]
-        if kept != told:
-            own[parameter] = {name: value[name] for name in kept} if isinstance(value, Mapping) else kept
-        if told and not kept and step and kind in NAMES_SOURCES:
-            idle.add(step)
-    own = {name: value for name, value in own.items() if name.rpartition("__")[0] not in idle}
-    return clone(estimator).set_params(**own, **dict.fromkeys(idle, "passthrough"))
+    """An unfitted copy for these sources: what is told by source is theirs."""
+    parts, own = {"": estimator, **estimator.get_params()}, {}
+    for name, value in parts.items():
+        around, _, last = name.rpartition("__")
+        if last == "alpha" and isinstance(value, Mapping) and set(value) == set(sources):
+            own[name] = {source: value[source] for source in names}
+        elif type(value) in STEPS and isinstance(parts[around], Pipeline):
+            own[name] = _step_for(value, STEPS[type(value)], names)
+    return clone(estimator).set_params(**own)
 
 
-def _told(value, sources):
-    """Sources that a parameter names; none if it is not by source."""
-    told = [value] if isinstance(value, str) else value
-    by_source = isinstance(told, Mapping | list | tuple) and all(name in sources for name in told)
-    return list(told) if by_source else []
+def _step_for(step, parameter, names):
+    """A step of a pipeline for these sources, which does nothing where it is for others only."""
+    value = getattr(step, parameter)
+    told = [value] if isinstance(value, str) else list(value or ())
+    kept = [name for name in told if name in names]
+    if kept == told:
+        return clone(step)
+    of_kept = {name: value[name] for name in kept} if isinstance(value, Mapping) else kept
+    return clone(step).set_params(**{parameter: of_kept}) if kept else "passthrough"
 
 
 def score_row(pipeline, X, y, objects, train, test):

@@ -302,7 +302,7 @@ def places_in(table, sources):
         return slice(None)
     shapes = [{name: (spec.kind, spec.shape) for name, spec in each.items()} for each in (parsed, sources)]
     if shapes[0] != shapes[1]:
-        raise ValueError(f"Columns of the table must be those of {dict(sources)}; they name {parsed}.")
+        raise ValueError(f"Columns must name {dict(sources)}, not {parsed}; or pass table.to_numpy().")
     order = iter(order)
     places = {name: [next(order) for _ in range(spec.size)] for name, spec in parsed.items()}
     return [place for name in sources for place in places[name]]

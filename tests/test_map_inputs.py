@@ -154,6 +154,19 @@ def test_bands_that_name_their_dates_in_another_order_are_refused_without_being_
         SeriesRaster(described(tmp_path / "back.tif", series, by_date[::-1]), n_bands=2).open("s")
 
 
+def test_dates_in_descriptions_that_are_others_do_not_count(tmp_path):
+    """Of processing, or of what is compared: of bands of files of their own, and beside other dates."""
+    texts = ["difference to 20160101", "difference to 20170101"]
+    paths = [described(tmp_path / f"x_2018010{i}.tif", values(1), texts) for i in (1, 2)]
+    by_date = dict(zip(DATES[:2], paths, strict=True))
+    for source in (SeriesRaster(paths), SeriesRaster(paths, dates="names"), SeriesRaster(by_date)):
+        assert source.open("s").spec.shape == (2, 2)
+    stack = described(tmp_path / "stack.tif", values(2), texts * 2)
+    assert SeriesRaster(stack, dates=DATES[:2]).open("s").spec.shape == (2, 2)
+    with pytest.raises(ValueError, match="Give the other order"):
+        SeriesRaster(stack, n_bands=2).open("s")
+
+
 def test_files_and_masks_in_another_order_than_their_names_say_are_refused(tmp_path):
     """Sorted by satellite, as names of Sentinel-2 are, beside masks that are sorted by date."""
     named = ["S2A_20180501", "S2A_20180620", "S2B_20180511"]
@@ -169,6 +182,8 @@ def test_files_and_masks_in_another_order_than_their_names_say_are_refused(tmp_p
             SeriesRaster(in_order, mask=[masks[0], masks[2], masks[1]], **given).open("s")
         assert len(SeriesRaster(in_order, mask=masks, **given).open("s").mask.stack.paths) == 3
     assert SeriesRaster(paths, mask=masks, dates="names").open("s").paths[1] == str(paths[2])
+    two = [write(tmp_path / f"2020010{5 - i}_of_2018050{i}.tif", values()[0]) for i in (1, 2)]
+    assert SeriesRaster(two).open("s").days is None  # which of the dates in a name is meant is not known
     other = SeriesRaster(paths, dates=["2020-01-01", "2020-01-03", "2020-01-05"])  # of other days: as told
     assert other.open("s").days.tolist() == [0, 2, 4]
 
@@ -329,6 +344,11 @@ def test_arrays_of_single_dates_bring_these_with_them(tmp_path):
             SeriesRaster(parts[::-1]).open("s")
     by_band = [[part.isel(band=b) for b in range(2)] for part in each]
     assert SeriesRaster(by_band).open("s").days.tolist() == [0, 10, 50]
+    published = np.datetime64("2020-01-01", "ns")
+    per_pixel = xarray.full_like(whole[0, 0], 0).drop_vars(("time", "spatial_ref")).astype("M8[ns]")
+    for time in (published, per_pixel):  # not of each date
+        others = [part.assign_coords(time=time) for part in each]
+        assert SeriesRaster(others).open("s").days is None
     unknown = [part.drop_vars("time") for part in each]
     assert SeriesRaster(unknown).open("s").days is None
     assert SeriesRaster(unknown, dates=DATES).open("s").days.tolist() == [0, 10, 50]
@@ -342,8 +362,9 @@ def test_masks_bring_the_dates_of_their_series(tmp_path):
     for other in (mask.isel(time=[2, 1, 0]), later, [later.isel(time=i) for i in range(3)]):
         with pytest.raises(ValueError, match=r"must have the dates of the series, .*mask.sel.time="):
             SeriesRaster(series, mask=other).open("s")
-    hours = mask.assign_coords(time=mask.time + np.timedelta64(6, "h"))
-    assert SeriesRaster(series, mask=hours).open("s").mask is not None
+    night = mask.assign_coords(time=mask.time - np.timedelta64(1, "h"))
+    assert SeriesRaster(series, mask=night).open("s").mask is not None
+    assert SeriesRaster(series, mask=later, dates=DATES).open("s").mask is not None  # as told
     assert SeriesRaster(series, mask=later.drop_vars("time")).open("s").mask is not None
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import VotingClassifier
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
@@ -156,3 +157,21 @@ def test_steps_for_other_sources_are_left_out_of_a_row():
     assert table["sources"].tolist() == ["ts", "patch", "all"]
     searched = rows_by_source({"a": GridSearchCV(models["forest"], {}, cv=cv)}, X.names)["a", "patch"][-1]
     assert searched.estimator.steps[0][1] == "passthrough"
+
+
+class Foreign(DummyClassifier):
+    """With parameters of the names that ours have."""
+
+    def __init__(self, source="ts", bands=None):
+        super().__init__()
+        self.source, self.bands = source, bands
+
+
+def test_parameters_of_other_estimators_are_their_own():
+    models = {
+        "alone": Foreign(bands=[np.arange(2)]),
+        "searched": GridSearchCV(Foreign(), {}),
+        "voting": VotingClassifier([("a", Foreign(bands=["ts"]))]),
+    }
+    for (name, _), row in rows_by_source(models, ["ts", "patch"]).items():
+        assert repr(row[-1]) == repr(models[name])

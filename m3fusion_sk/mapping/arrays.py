@@ -236,8 +236,10 @@ def _from_xarray(name, array):
     array = array.transpose(*others, y, x)
     (top, height), (left, width) = _axis(name, array, y), _axis(name, array, x)
     transform = Affine(width, 0, left - width / 2, 0, height, top - height / 2)
-    times = [array.coords[dim].values for dim in (*others, *_TIMES) if dim in array.coords]
-    dates = next((values for values in times if values.dtype.kind == "M"), None)  # one has no dimension
+    times = [array.coords[dim].values for dim in others if dim in array.coords]
+    alone = [array.coords[name].values for name in _TIMES if name in array.coords]
+    times += [values for values in alone if not values.ndim]  # that of a single date has no dimension
+    dates = next((values for values in times if values.dtype.kind == "M"), None)
     declared = array.attrs.get("scale_factor", 1), array.attrs.get("add_offset", 0)
     nodata = array.attrs.get("_FillValue", array.attrs.get("nodata"))
     return RasterArray(array, transform, _crs_of(array), nodata), declared, dates

@@ -84,9 +84,9 @@ def check_one_order(name, names):
 
 
 def check_dates_of_bands(name, descriptions, spec, dates):
-    """Refuse bands whose descriptions hold dates, and say that they stand in another order."""
-    days = [_date_in(text) for text in descriptions]
-    if None in days:
+    """Refuse the bands of a stack whose descriptions hold its dates in another order."""
+    days, known = _days(descriptions), _days(dates)
+    if days is None or (known is not None and set(known) != set(days)):
         return
     by_date = np.reshape(days, (spec.n_dates, spec.n_bands))
     if (by_date == by_date[:, :1]).all():
@@ -99,12 +99,13 @@ def check_dates_of_bands(name, descriptions, spec, dates):
 
 
 def check_dates_of_mask(name, dates, of_mask):
-    """Refuse a mask that brings other dates with it than the series has."""
-    days, of_mask = _days(dates), _days(of_mask)
-    if days is not None and of_mask is not None and days != of_mask:
+    """Refuse an array as mask that brings other dates with it than the array of the series."""
+    if dates is None or of_mask is None or len(dates) != len(of_mask):
+        return
+    if (np.abs(dates - of_mask) > np.timedelta64(1, "D")).any():
         raise ValueError(
-            f"mask of source {name!r} must have the dates of the series, {days[:4]}...; its array has "
-            f"{of_mask[:4]}... Select them, as in mask.sel(time=series.time), or drop its coordinate."
+            f"mask of source {name!r} must have the dates of the series, {_days(dates[:4])}...; its array "
+            f"has {_days(of_mask[:4])}... Select them: mask.sel(time=series.time), or drop its coordinate."
         )
 
 
@@ -221,14 +222,18 @@ def _by_name(name, mask, dates):
 
 
 def _days(dates):
-    """Days as text, of dates or of names that hold them; None unless all are known."""
-    found = [_day(date) for date in dates] if isinstance(dates, Iterable) else [None]
+    """Days as text, of dates or of names that hold one each; None unless all are known."""
+    several = isinstance(dates, Iterable) and getattr(dates, "shape", None) != ()
+    found = [_day(date) for date in dates] if several else [None]
     return None if None in found else found
 
 
 def _day(value):
     if isinstance(value, str | PathLike):
-        return _date_in(Path(value).name)
+        name = Path(value).name
+        return _date_in(name) if len(_DATE.findall(name)) == 1 else None
+    if isinstance(value, datetime.datetime):
+        value = value.date() if value == value else None  # in its own time zone; not a time is no date
     return str(np.datetime64(value, "D")) if isinstance(value, datetime.date | np.datetime64) else None
 
 

@@ -39,12 +39,14 @@ class SeriesReader:
         self.dates = _dates(name, dates, stack, self.by_band, self.per_date)
         mask = arrange_masks(name, raster, files, self.per_date, self.dates)
         self.mask = None if mask is None else _Mask(name, mask, raster.valid, self.grid)
-        if self.mask is not None:
-            check_dates_of_mask(name, self.dates, self.mask.stack.dates())
+        if self.mask is not None and raster.dates is None:
+            check_dates_of_mask(name, stack.dates(self.per_date), self.mask.stack.dates())
         self.spec = _infer_spec(name, raster.n_bands, self, stack)
         if self.by_band:
             stack = replace(stack, order=np.arange(stack.n_bands).reshape(self.spec.shape[::-1]).T.ravel())
-        _check_descriptions(name, stack, self.spec, self.dates)
+        if self.per_date is None:
+            check_dates_of_bands(name, stack.descriptions, self.spec, self.dates)
+        _check_descriptions(name, stack, self.spec)
         self.stack = stack.scaled_by(name, raster.scale, raster.offset, self.spec.shape)
         self.days = None
         if self.dates is not None:
@@ -148,11 +150,10 @@ def _check_order(name, raster, per_date, stack):
         )
 
 
-def _check_descriptions(name, stack, spec, dates):
-    """Refuse bands that say that they stand in another order, or in another one at another date."""
+def _check_descriptions(name, stack, spec):
+    """Refuse bands that say that they stand in another order at another date."""
     texts = stack.descriptions
     if all(texts):
-        check_dates_of_bands(name, texts, spec, dates)
         check_one_order(name, [texts[i : i + spec.n_bands] for i in range(0, len(texts), spec.n_bands)])
 
 

@@ -105,8 +105,10 @@ class Stack:
         found = [file.dates for file in self.files[:: per_date or 1]]
         if len(found) == 1:
             return found[0] if np.ndim(found[0]) else None
-        single = all(dates is not None and np.size(dates) == 1 for dates in found)
-        return np.concatenate([np.ravel(dates) for dates in found]) if single else None
+        if any(dates is None or np.size(dates) != 1 for dates in found):
+            return None
+        dates = np.concatenate([np.ravel(dates) for dates in found])
+        return dates if len(np.unique(dates)) == len(dates) else None  # of all: of their publication, say
 
     @property
     def n_bands(self):

@@ -174,5 +174,5 @@ def _write_differences(ax, values):
     ax.text(1.04, -0.8, f"{first} - {second}", ha="left", va="center", fontsize=8, color="0.3")
     for place, difference in enumerate(values[first] - values[second]):
         text = f"{difference:+.2f}"
-        text = "0.00" if text in ("+0.00", "-0.00") else text
+        text = {"+0.00": "0.00", "-0.00": "0.00", "+nan": ""}.get(text, text)  # nothing where there is none
         ax.text(1.04, place, text, ha="left", va="center", fontsize=8)

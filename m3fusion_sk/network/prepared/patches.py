@@ -166,8 +166,8 @@ class Layers:
 
     def shares_third(self, grid, n_patches):
         """Whether the third convolution and the last are faster for a whole grid than for so many patches."""
-        more = COST_OF_GRID / self.n_outputs**2
-        return grid.cost + more < n_patches * (self.cost(grid.size) + math.prod(grid.size))
+        more, single = COST_OF_GRID / self.n_outputs**2, self.cost(grid.size) + math.prod(grid.size)
+        return self.neighbours is not None and grid.cost + more < n_patches * single
 
     def cost(self, sides):
         """Products of the third convolution of a patch, for each input and output channel."""
@@ -193,9 +193,10 @@ class FloatLayers(Layers):
             [part.to(kind)[:, None, None] for part in block.affine()]
             for block in (encoder.conv1, encoder.conv2)
         ]
-        self.neighbours = NeighbourConvolution(
-            self.three, encoder.conv3[0].weight.detach(), partial(FloatLinear, kind=kind)
-        )
+        self.neighbours = None  # differences of bfloat16 would let outliers leak into patches beside them
+        if kind != torch.bfloat16:
+            linear = partial(FloatLinear, kind=kind)
+            self.neighbours = NeighbourConvolution(self.three, encoder.conv3[0].weight.detach(), linear)
         first, second, bias = _last_products(encoder)
         self.half = FloatLinear(first, kind, bias)  # what the second convolution adds to the last
         self.second_half = FloatLinear(second, kind)
