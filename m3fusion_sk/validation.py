@@ -83,10 +83,10 @@ def those_present(X, sources):
     if isinstance(X, Mapping) and not issparse(X):
         X = {name: values for name, values in X.items() if values is not None}
         return MultiSource(X) if X and not set(sources) <= set(X) else X
-    parsed, _ = parse_columns(getattr(X, "columns", []))
+    parsed, order = parse_columns(getattr(X, "columns", []))
     if not parsed or not set(parsed) < set(sources):
         return X
-    return MultiSource.from_flat(X, parsed)
+    return MultiSource.from_flat(np.asarray(X)[:, order], parsed)
 
 
 def _is_table(X):
@@ -116,9 +116,9 @@ def as_multisource(X):
     if isinstance(X, MultiSource):
         return X
     if _is_table(X):
-        parsed, _ = parse_columns(getattr(X, "columns", []))
+        parsed, order = parse_columns(getattr(X, "columns", []))
         if parsed:
-            return MultiSource.from_flat(X, parsed)
+            return MultiSource.from_flat(np.asarray(X)[:, order], parsed)
         raise TypeError(
             "X must be a MultiSource, a dict of arrays by source or a table whose columns name their sources "
             f"(ts_t00_b00); got {type(X).__name__}. Cut other tables with MultiSource.from_flat(X, sources)."
@@ -176,10 +176,10 @@ def _refuse_other_arrays(X):
 def _sources_of_table(estimator, X):
     """A table whose columns name the sources that ``fit`` saw as arrays, cut by these names."""
     columns = [] if not _is_table(X) else list(getattr(X, "columns", []))
-    sources, _ = parse_columns(columns)
+    sources, order = parse_columns(columns)
     if not sources or not set(sources) <= set(estimator.sources_):
         return X
-    return MultiSource.from_flat(X, sources)
+    return MultiSource.from_flat(np.asarray(X)[:, order], sources)
 
 
 def _sources_of_columns(estimator, layout):

@@ -119,7 +119,7 @@ def block(n_rows, n_cols, step, chosen=slice(None), size=(25, 25)):
     return block_of(PatchView(image, rows, cols, size))
 
 
-def encoder(n_filters, **more):
+def encoder(n_filters):
     torch.manual_seed(0)
     made = PatchEncoder(PatchSpec(3, 25, 25), n_filters).eval()
     made.record_ranges(torch.randn(40, 3, 25, 25))

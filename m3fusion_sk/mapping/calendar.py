@@ -48,9 +48,7 @@ def arrange(name, raster):
         )
     if all(isinstance(path, str | PathLike) for group in groups for path in group):
         check_one_order(name, [[Path(path).name for path in group] for group in groups])
-    if not are_in_names(dates):
-        _check_sequence(name, "files", _days(group[0] for group in groups), dates)
-    else:
+    if are_in_names(dates):
         found = [_date_of_group(name, group) for group in groups]
         if len(groups[0]) == 1 and raster.n_bands is None:
             _check_dates_differ(name, groups, found)
@@ -58,6 +56,8 @@ def arrange(name, raster):
         if (np.diff(order) < 0).any():
             _check_sortable(name, raster)
         groups, dates = [groups[i] for i in order], [found[i] for i in order]
+    else:
+        _check_sequence(name, "files", _days(group[0] for group in groups), dates)
     return [part for group in groups for part in group], len(groups[0]), dates
 
 
@@ -83,19 +83,16 @@ def check_one_order(name, names):
             )
 
 
-def check_dates_of_bands(name, descriptions, spec, dates):
+def check_dates_of_bands(name, stack, spec, dates):
     """Refuse the bands of a stack whose descriptions hold its dates in another order."""
-    days, known = _days(descriptions), _days(dates)
+    days, known = _days(stack.descriptions), _days(dates)
     if days is None or (known is not None and set(known) != set(days)):
         return
     by_date = np.reshape(days, (spec.n_dates, spec.n_bands))
     if (by_date == by_date[:, :1]).all():
         _check_sequence(name, "bands", by_date[:, 0].tolist(), dates)
     elif sorted(days) == np.repeat(np.unique(days), spec.n_bands).tolist():  # all bands of each, somewhere
-        raise ValueError(
-            f"Source {name!r} must have all bands of each date one after the other, or with order='band' all "
-            f"dates of each band; taken so, the descriptions name {days[:6]}... Give the other order."
-        )
+        raise _wrong_order(name, stack, days, "Give the other order")
 
 
 def check_dates_of_mask(name, dates, of_mask):
@@ -146,11 +143,15 @@ def dates_of_bands(name, stack, by_band):
     if found != orders["band" if by_band else "date"]:
         fits = next((order for order, expected in orders.items() if found == expected), None)
         todo = "Sort the bands, or give the dates" if fits is None else f"Give order={fits!r}"
-        raise ValueError(
-            f"Source {name!r} must have all bands of each date one after the other, or with order='band' all "
-            f"dates of each band; the descriptions in {stack.paths[0]} name {found[:6]}... {todo}."
-        )
+        raise _wrong_order(name, stack, found, todo)
     return dates
+
+
+def _wrong_order(name, stack, days, todo):
+    return ValueError(
+        f"Source {name!r} must have all bands of each date one after the other, or with order='band' all "
+        f"dates of each band; the descriptions in {stack.paths[0]} name {days[:6]}... {todo}."
+    )
 
 
 def _check_sortable(name, raster):
@@ -168,13 +169,13 @@ def _check_sortable(name, raster):
 
 def arrange_masks(name, raster, files, per_date, dates):
     """Masks given by date, or by their names, in the order of the dates; others as they are."""
-    mask = raster.mask
-    if isinstance(mask, list | tuple) and not are_in_names(raster.dates):
-        known = dates if dates is not None or per_date is None else files[::per_date]
-        _check_sequence(name, "masks", _days(mask), known)
-    if are_in_names(raster.dates) and isinstance(mask, list | tuple):
+    mask, is_list = raster.mask, isinstance(raster.mask, list | tuple)
+    if is_list and are_in_names(raster.dates):
         named = all(isinstance(path, str | PathLike) and _date_in(Path(path).name) for path in mask)
         return _by_name(name, mask, dates) if named or per_date is not None else mask
+    if is_list:
+        known = dates if dates is not None or per_date is None else files[::per_date]
+        _check_sequence(name, "masks", _days(mask), known)
     if not isinstance(mask, Mapping):
         return mask
     if dates is None:

@@ -45,7 +45,7 @@ class SeriesReader:
         if self.by_band:
             stack = replace(stack, order=np.arange(stack.n_bands).reshape(self.spec.shape[::-1]).T.ravel())
         if self.per_date is None:
-            check_dates_of_bands(name, stack.descriptions, self.spec, self.dates)
+            check_dates_of_bands(name, stack, self.spec, self.dates)
         _check_descriptions(name, stack, self.spec)
         self.stack = stack.scaled_by(name, raster.scale, raster.offset, self.spec.shape)
         self.days = None

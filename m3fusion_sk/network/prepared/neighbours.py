@@ -42,9 +42,17 @@ class PatchGrid:
     @property
     def cost(self):
         """Products for each input and output channel, of this convolution and one of 1x1 behind it."""
-        (n_rows, n_cols), (height, width) = self.n_patches, self.shape
-        on_lines, at_corners = 2 * (n_rows * width + height * n_cols), 4 * n_rows * n_cols
-        return 10 * height * width + 4 * on_lines + 2 * at_corners
+        on_lines, at_corners = sum(self.n_places[:4]), sum(self.n_places[4:])
+        return 10 * math.prod(self.shape) + 4 * on_lines + 2 * at_corners
+
+    @property
+    def n_places(self):
+        """How many there are of each kind, in their order."""
+        return [math.prod(self._shape_of(kind)) for kind in LINES + CORNERS]
+
+    def _shape_of(self, kind):
+        axes = zip(kind, self.n_patches, self.shape, strict=True)
+        return tuple(n if own else n_pixels for own, n, n_pixels in axes)
 
     @cached_property
     def lines(self):
@@ -60,10 +68,6 @@ class PatchGrid:
     def places(self):
         """Those of lines and corners, one after the other."""
         return torch.cat([places for places, *_ in (*self.lines, *self.corners)])
-
-    @cached_property
-    def n_places(self):
-        return [len(places) for places, *_ in (*self.lines, *self.corners)]
 
     def _line(self, axis, end):
         pixels, three = [torch.arange(side) for side in self.shape], torch.arange(3)
@@ -105,19 +109,16 @@ class PatchGrid:
         tensor of shape (n_patches, n_channels)
         """
         sums = self._sums(whole, (False, False)).to(dtype)
-        for part, of_patches in zip(border.split(self.n_places), LINES + CORNERS, strict=True):
-            sums += self._sums(part, of_patches)
+        for part, kind in zip(border.split(self.n_places), LINES + CORNERS, strict=True):
+            sums += self._sums(part, kind)
         return sums.permute(0, 2, 3, 1).flatten(0, 2) / math.prod(self.size)
 
-    def _sums(self, values, of_patches):
+    def _sums(self, values, kind):
         """Over each patch without its border."""
-        axes = zip(of_patches, self.n_patches, self.shape, self.size, self.steps, strict=True)
-        ways = [
-            (n, slice(None), 1, 1) if own else (n_pixels, slice(1, -1), side - 2, step)
-            for own, n, n_pixels, side, step in axes
-        ]
-        shape, inside, window, steps = zip(*ways, strict=True)
-        maps = values.view(1, *shape, -1)[:, inside[0], inside[1]].permute(0, 3, 1, 2)
+        axes = zip(kind, self.size, self.steps, strict=True)
+        ways = [(slice(None), 1, 1) if own else (slice(1, -1), side - 2, step) for own, side, step in axes]
+        inside, window, steps = zip(*ways, strict=True)
+        maps = values.view(1, *self._shape_of(kind), -1)[:, inside[0], inside[1]].permute(0, 3, 1, 2)
         return avg_pool2d(maps, window, steps, divisor_override=1)
 
 
@@ -155,11 +156,10 @@ class NeighbourConvolution:
         parts = border.split(grid.n_places)
         for sums, linear, (_, beyond) in zip(parts[:4], self.lines, grid.lines, strict=True):
             linear.add_to(sums, _rows_of(around, beyond))
-        crossing = product(parts[:2], parts[2:4])  # at corners the products of one pixel were taken off twice
-        for sums, linear, corner, (row, col) in zip(
-            parts[4:], self.corners, grid.corners, crossing, strict=True
-        ):
-            _, in_rows, in_cols, beyond = corner
+        crossing = product(parts[:2], parts[2:4])
+        corners = zip(parts[4:], self.corners, grid.corners, crossing, strict=True)
+        for sums, linear, (_, in_rows, in_cols, beyond), (row, col) in corners:
+            # of both lines, from each of which the products of the pixel beyond the corner were taken off
             sums.neg_().add_(row.index_select(0, in_rows)).add_(col.index_select(0, in_cols))
             linear.add_to(sums, _rows_of(around, beyond))
         return whole, border

@@ -75,12 +75,9 @@ class PreparedPatchEncoder(nn.Module):
 
     def _shared(self, block):
         maps = self.layers.first(block.image[None].contiguous(memory_format=torch.channels_last))
-        maps, results = self.layers.normalised(_largest(maps, 1)), None
-        for chosen in _phases(block):
-            part = self._of_phase(maps, block.rows[chosen], block.cols[chosen], block.size)
-            results = part.new_empty(len(block), self.n_outputs) if results is None else results
-            results[chosen] = part
-        return results
+        maps, phases = self.layers.normalised(_largest(maps, 1)), _phases(block)
+        parts = [self._of_phase(maps, block.rows[rows], block.cols[rows], block.size) for rows in phases]
+        return torch.cat(parts).index_select(0, torch.cat(phases).argsort().to(maps.device))
 
     def _of_phase(self, maps, rows, cols, size):
         """Patches that start on even or odd rows and columns, from maps that are pooled everywhere."""
@@ -93,12 +90,12 @@ class PreparedPatchEncoder(nn.Module):
             grid, index = grid_of(*starts, sides, maps.device)
             if self.layers.shares_third(grid, len(index)):
                 return self.layers.of_neighbours(maps, grid).index_select(0, index.to(maps.device))
-        return self._apart(maps, starts, sides)
+        return self._apart(maps, starts, sides, self._n_parts(len(rows), pooled))
 
-    def _apart(self, maps, starts, sides):
+    def _apart(self, maps, starts, sides, n_parts):
         """Each patch by itself, some at a time, from the third convolution on."""
         pixels, places = flat(maps), _places(*starts, maps.shape[3], sides).to(maps.device)
-        half, n_parts = self.layers.half(pixels), self._n_parts(len(places), [side + 2 for side in sides])
+        half = self.layers.half(pixels)
         return torch.cat([self._at(pixels, half, part, sides) for part in places.chunk(n_parts)])
 
     def _at(self, pixels, half, places, sides):  # (n, positions) of maps -> (n, outputs)
@@ -142,7 +139,6 @@ class Layers:
 
     def __init__(self, encoder, kind, weight, bias, sign):
         self.out, self.kind, self.norm = encoder.conv1[0].weight.dtype, kind, encoder.conv4.affine()
-        self.n_outputs = encoder.n_outputs
         self.one = FloatConvolution(weight, bias, encoder.conv1[0].padding[0], kind)
         self.sign = sign.to(kind)[:, None, None]
 
@@ -166,7 +162,7 @@ class Layers:
 
     def shares_third(self, grid, n_patches):
         """Whether the third convolution and the last are faster for a whole grid than for so many patches."""
-        more, single = COST_OF_GRID / self.n_outputs**2, self.cost(grid.size) + math.prod(grid.size)
+        more, single = COST_OF_GRID / len(self.norm[0]) ** 2, self.cost(grid.size) + math.prod(grid.size)
         return self.neighbours is not None and grid.cost + more < n_patches * single
 
     def cost(self, sides):

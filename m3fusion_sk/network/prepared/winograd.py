@@ -46,6 +46,7 @@ class WinogradConvolution:
         return self.takes_outputs(self._size(maps))
 
     def takes_outputs(self, sides):
+        """The same, by the sides of its outputs."""
         return math.prod(sides) <= MOST_OUTPUTS
 
     def cost(self, sides):
