@@ -271,15 +271,15 @@ def layers(draw):
     """Tables of shapes as they may stand in a shapefile: with holes, parts, heights, or nothing."""
     corner = st.floats(-1e6, 1e6)
     side = st.floats(1e-3, 1e5)
-    heights = draw(st.booleans())
+    heights, points = draw(st.booleans()), draw(st.booleans())
     shapes = []
     for _ in range(draw(st.integers(1, 6))):
         x, y, size = draw(corner), draw(corner), draw(side)
         whole = shapely.box(x, y, x + size, y + size)
         hole = shapely.box(x + size / 4, y + size / 4, x + size / 2, y + size / 2)
         other = shapely.box(x + 2 * size, y, x + 3 * size, y + size)
-        kinds = [whole, whole.difference(hole), shapely.MultiPolygon([whole, other]), None]
-        shape = draw(st.sampled_from(kinds))
+        polygons = [whole, whole.difference(hole), shapely.MultiPolygon([whole, other]), None]
+        shape = draw(st.sampled_from([shapely.Point(x, y), None] if points else polygons))
         shapes.append(shapely.force_3d(shape, 7.0) if heights and shape is not None else shape)
     return geopandas.GeoDataFrame({"class": draw(st.permutations(range(len(shapes))))}, geometry=shapes)
 
@@ -317,18 +317,18 @@ def damage_of_shapefile(path, where, content):
 @pytest.mark.parametrize(
     ("suffix", "where", "content", "words"),
     [
-        (".shp", 108, bytes(4), "an empty polygon takes more room than it needs in record 0"),
+        (".shp", 108, bytes(4), "an empty shape takes more room than it needs in record 0"),
         (".shp", 108, b"\1", "there is another kind of geometry in record 0"),
         (".shp", 104, b"\x7f", "there is more or less than was written in record 0"),
         (".shp", 148, b"\0", "a polygon has more or fewer corners than it says in record 0"),
         (".shp", 150, b"\xff", "a polygon has more or fewer corners than it says in record 0"),
         (".shp", 152, b"\2", "a part of a polygon begins where it has no corner in record 0"),
         (".shp", 100, b"\0\0\0\7", "its index has another order than its records"),
-        (".shx", 24, b"\0\0\0\x36", "it has 1 polygons, and a table of 2 rows"),
+        (".shx", 24, b"\0\0\0\x36", "it has 1 shapes, and a table of 2 rows"),
         (".shx", 24, b"\0\0\0\x37", "its last entry is not whole"),
         (".shx", 24, b"\0\0\1\0", "must be as long as its header says, 512 bytes"),
         (".shx", 104, bytes(4), "there is more or less than was written in record 0"),
-        (".dbf", 4, b"\1", "it has 2 polygons, and a table of 1 rows"),
+        (".dbf", 4, b"\1", "it has 2 shapes, and a table of 1 rows"),
         (".dbf", 48, b"\1", "its fields must fill rows of 19 bytes"),
         (".shp", 156, b"\xff" * 8, "a polygon lies outside its own bounding box in record 0"),
         (".shp", 156, bytes(8), "a polygon lies outside its own bounding box in record 0"),
@@ -346,6 +346,33 @@ def test_what_contradicts_itself_in_a_shapefile_is_named(tmp_path, suffix, where
     damage_of_shapefile(path.with_suffix(suffix), where, content)
     with pytest.raises(OSError, match=words):
         check_shapefile(path)
+
+
+@pytest.mark.parametrize("kind", ["plain", "with heights"])
+@pytest.mark.parametrize(
+    ("where", "content", "words"),
+    [
+        (112, b"\xff" * 8, "a point lies outside the bounding box in record 0"),
+        (120, bytes(8), "a point lies outside the bounding box in record 0"),
+        (108, bytes(4), "an empty shape takes more room than it needs in record 0"),
+        (104, b"\x7f", "there is more or less than was written in record 0"),
+    ],
+)
+def test_damaged_points_of_a_shapefile_are_named(tmp_path, kind, where, content, words):
+    path, height = tmp_path / "l.shp", [5.0] if kind == "with heights" else []
+    points = [shapely.Point(i, 50, *height) for i in (7, 9)]
+    geopandas.GeoDataFrame({"class": [1, 2]}, geometry=points, crs=CRS).to_file(path)
+    check_shapefile(path)
+    damage_of_shapefile(path, where, content)
+    with pytest.raises(OSError, match=words):
+        check_shapefile(path)
+
+
+def test_points_without_a_box_of_all_pass(tmp_path):
+    path = tmp_path / "l.shp"
+    geopandas.GeoDataFrame({"class": [1]}, geometry=[shapely.Point(7, 50)], crs=CRS).to_file(path)
+    damage_of_shapefile(path, 36, bytes(32))
+    check_shapefile(path)
 
 
 @pytest.mark.parametrize("form", ["folder", "capitals"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sklearn
 from affine import Affine
-from shapely.geometry import Point, box
+from shapely.geometry import LineString, box
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import AdaBoostClassifier
@@ -142,8 +142,8 @@ CALLS = {
     "... must have pixels that nest": lambda _: scene(v=VectorRaster(raster(pixel=3))),
     "... must share pixel edges": lambda _: scene(v=VectorRaster(raster(shift=4))),
     "There must be labelled": lambda _: scene().sample(layer(box(0, 0, 9, 9)), "class"),
-    "Polygons must have the field": lambda _: scene().sample(layer(box(0, 0, 9, 9), "crop"), "class"),
-    "The layer must hold polygons": lambda _: scene().sample(layer(Point(0, 0)), "class"),
+    "The layer must have the field": lambda _: scene().sample(layer(box(0, 0, 9, 9), "crop"), "class"),
+    "The layer must hold polygons": lambda _: scene().sample(layer(LineString([(0, 0), (1, 1)])), "class"),
     "The map ... exists already": map_twice,
     "ChunkedPredictor needs a classifier": map_of(Perceptron().fit([[0], [1]], [1, 2])),
     "... could not be written": on_a_full_disk,

@@ -245,8 +245,62 @@ def test_collections_of_polygons_are_polygons(tmp_path):
     samples = scene.sample(polygons(shapely.GeometryCollection(parts), landcover=["a"]), "landcover")
     assert len(samples) == 8 and samples.report["kept"] == 1
     with_line = shapely.GeometryCollection([*parts, shapely.LineString([(0, 0), (5, 5)])])
-    with pytest.raises(ValueError, match="must hold polygons; got GeometryCollection"):
+    with pytest.raises(ValueError, match="must hold polygons or points; got GeometryCollection"):
         scene.sample(polygons(with_line, landcover=["a"]), "landcover")
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(places=st.lists(st.tuples(st.floats(-3, WIDTH + 3), st.floats(-3, HEIGHT + 3)), min_size=1))
+def test_points_give_the_pixels_that_hold_them(places):
+    """Each is what a square with the edges of its pixel is; on an edge the lower or right one."""
+    places = np.round(places, 3) + 0.0
+    corners = np.floor(places)
+    squares = [shapely.box(col, row, col + 1, row + 1) for col, row in corners]
+    with folder() as place:
+        scene = write_scene(place, nodata_pixels=[(1, 2)])
+        results = []
+        for shapes in (shapely.points(places), squares):
+            try:
+                results.append(scene.sample(polygons(*shapes, y=range(len(shapes))), "y"))
+            except ValueError as error:
+                assert "none is left" in str(error)
+                results.append(None)
+    points, pixels = results
+    if points is None or pixels is None:
+        assert points is pixels
+        return
+    for part in ("y", "groups", "rows", "cols"):
+        np.testing.assert_array_equal(getattr(points, part), getattr(pixels, part))
+    reasons = ("missing_label", "nodata_objects", "kept", "pixels", "nodata_pixels", "overlapping_pixels")
+    assert [points.report[why] for why in reasons] == [pixels.report[why] for why in reasons]
+
+
+def test_points_and_polygons_may_be_one_layer(tmp_path):
+    layer = polygons(
+        shapely.Point(3.5, 4.5),
+        box(3, 4, 5, 6),  # takes the pixel of the point before
+        shapely.Point(4.99, 5.01),  # and the next one of its
+        shapely.MultiPoint([(0.1, 0.1), (0.9, 0.2), (7.5, 2.5), (-4, 2), (40, 2)]),
+        shapely.Point(30, 30),
+        shapely.Point(),
+        shapely.Point(WIDTH, 0.5),  # on the outer edge
+        y=list("abcdefg"),
+    )
+    samples = write_scene(tmp_path).sample(layer, "y")
+    pixels = zip(samples.rows.tolist(), samples.cols.tolist(), samples.y.tolist(), strict=True)
+    assert set(pixels) == {(4, 3, "b"), (4, 4, "b"), (5, 3, "b"), (5, 4, "c"), (0, 0, "d"), (2, 7, "d")}
+    assert samples.dropped == {0: "empty", 4: "outside", 5: "empty", 6: "empty"}
+    with pytest.raises(ValueError, match="inside='whole' is for polygons; the layer has points"):
+        write_scene(tmp_path).sample(layer, "y", inside="whole")
+
+
+def test_points_come_from_files_in_other_reference_systems(tmp_path):
+    scene, layer = write_scene(tmp_path), polygons(*shapely.points([(1.5, 2.5), (7.5, 3.5)]), y=[5, 6])
+    for name in ("points.gpkg", "points.shp", "points.geojson"):
+        layer.to_crs("EPSG:4326").to_file(tmp_path / name)
+        samples = scene.sample(tmp_path / name, "y")
+        assert samples.rows.tolist() == [2, 3] and samples.cols.tolist() == [1, 7]
+        assert samples.y.tolist() == [5, 6] and samples.report["kept"] == 2
 
 
 def test_fields_of_one_name_are_refused(tmp_path):
@@ -412,15 +466,16 @@ def test_no_sample_left_is_an_error_with_the_counts(scene):
         scene.sample(polygons(y=[]), "y")
 
 
-def test_layers_that_are_no_polygons_are_refused(scene, tmp_path):
-    with pytest.raises(ValueError, match="must hold polygons; got LineString, Point"):
-        scene.sample(polygons(shapely.Point(1, 1), shapely.LineString([(0, 0), (1, 1)]), y=[1, 2]), "y")
+def test_layers_that_are_no_polygons_or_points_are_refused(scene, tmp_path):
+    lines = polygons(shapely.Point(1, 1), shapely.LineString([(0, 0), (1, 1)]), y=[1, 2])
+    with pytest.raises(ValueError, match=r"polygons or points; got LineString from the GeoDataFrame\. Make"):
+        scene.sample(lines, "y")
     with pytest.raises(ValueError, match="both have a reference system, or neither; the GeoDataFrame has"):
         scene.sample(polygons(box(0, 0, 3, 3), y=[1], crs=None), "y")
     with pytest.raises(OSError, match=r"must be a layer that can be read; .*missing.gpkg"):
         scene.sample(tmp_path / "missing.gpkg", "y")
     (tmp_path / "table.csv").write_text("y,area\n1,2\n")
-    with pytest.raises(ValueError, match=r"with geometries; .*table.csv is a table without"):
+    with pytest.raises(ValueError, match=r"with geometries; .*table.csv is a table without. Make points"):
         scene.sample(tmp_path / "table.csv", "y")
     with pytest.raises(TypeError, match="polygons must be a path or a GeoDataFrame; got GeoSeries"):
         scene.sample(polygons(box(0, 0, 3, 3), y=[1]).geometry, "y")

@@ -1,4 +1,4 @@
-"""Samples from labelled polygons."""
+"""Samples from labelled polygons and points."""
 
 from dataclasses import dataclass, field
 from os import PathLike, fspath
@@ -8,10 +8,10 @@ import numpy as np
 
 from ..multisource import MultiSource
 from .grid import is_count
-from .polygons import burn, locate, to_pixels
 from .shapefile import check_shapefile
+from .shapes import POINTS, burn, locate, to_pixels
 
-__all__ = ["Labelled", "Samples", "called", "labelled_polygons", "take_samples"]
+__all__ = ["Labelled", "Samples", "called", "labelled_layer", "take_samples"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,15 +26,15 @@ class Samples:
         Labels: integers, or text of a plain string type, without blanks around it.
     groups : array of shape (n_samples,)
         The object that each sample comes from: its value in the field `group`, or else the position of its
-        polygon in the layer, from 0.
+        polygon or point in the layer, from 0.
     rows, cols : array of int of shape (n_samples,)
         Pixel of each sample in the target grid.
     report : dict of str to int
         ``objects`` in the layer, of which ``kept`` gave samples and the others did not: ``missing_label``
-        (or group), ``outside`` (not touching the image), ``empty`` (no pixel inside that a later polygon
+        (or group), ``outside`` (not touching the image), ``empty`` (no pixel inside that a later object
         does not take) and ``nodata_objects``. ``pixels`` is the number of samples, ``nodata_pixels`` that
         of pixels dropped since a required source has no data, ``overlapping_pixels`` that of pixels in
-        more than one polygon, ``thinned_pixels`` that of pixels beyond the most that an object may give,
+        more than one object, ``thinned_pixels`` that of pixels beyond the most that an object may give,
         and ``without_<source>`` that of samples that lack an optional source.
     dropped : dict of int to str
         Position in the layer of each object that gave no sample, and the reason, as in `report`.
@@ -82,14 +82,15 @@ class Labelled:
     source: str
 
 
-def labelled_polygons(scene, polygons, label, group, inside):
-    """The pixels in polygons."""
-    frame = _load(polygons)
-    _check_fields(frame, [label] if group is None else [label, group], polygons)
+def labelled_layer(scene, layer, label, group, inside):
+    """The pixels in polygons and at points."""
+    frame = _load(layer)
+    _check_fields(frame, [label] if group is None else [label, group], layer)
     named = _has_value(frame[label]) & (True if group is None else _has_value(frame[group]))
     lost = dict.fromkeys(np.flatnonzero(~named).tolist(), "missing_label")
     positions, kept = np.flatnonzero(named), frame[named]
-    shapes = to_pixels(kept, scene.grid, called(polygons))
+    shapes = to_pixels(kept, scene.grid, called(layer))
+    _check_inside(inside, shapes)
     outside = ~locate(shapes, scene.grid)
     lost |= dict.fromkeys(positions[outside].tolist(), "outside")
     rows, cols, objects, n_overlapping = burn(shapes, ~outside, scene.grid, inside)
@@ -99,7 +100,14 @@ def labelled_polygons(scene, polygons, label, group, inside):
     groups = np.arange(len(frame))
     if group is not None and len(kept):
         groups = _of_all(_as_labels(kept[group], group), positions, len(frame))
-    return Labelled(rows, cols, objects, labels, groups, lost, n_overlapping, called(polygons))
+    return Labelled(rows, cols, objects, labels, groups, lost, n_overlapping, called(layer))
+
+
+def _check_inside(inside, shapes):
+    if inside == "whole" and any(shape is not None and shape.geom_type in POINTS for shape in shapes):
+        raise ValueError(
+            "inside='whole' is for polygons; the layer has points, which hold no pixel. Leave it out."
+        )
 
 
 def _of_all(values, positions, n):
@@ -154,28 +162,31 @@ def _at_most(objects, n, random_state):
     return chosen
 
 
-def _load(polygons):
+def _load(layer):
     try:
         import geopandas
         import pyogrio  # noqa: F401 - which reads for geopandas
     except ImportError as error:
         raise ImportError(
-            'Sampling polygons needs geopandas and pyogrio: pip install "m3fusion_sk[raster]".'
+            'Sampling a layer needs geopandas and pyogrio: pip install "m3fusion_sk[raster]".'
         ) from error
-    if isinstance(polygons, geopandas.GeoDataFrame):
-        return polygons
-    if not isinstance(polygons, str | PathLike):
+    if isinstance(layer, geopandas.GeoDataFrame):
+        return layer
+    if not isinstance(layer, str | PathLike):
         raise TypeError(
-            f"polygons must be a path or a GeoDataFrame; got {type(polygons).__name__}. Turn a GeoSeries "
+            f"polygons must be a path or a GeoDataFrame; got {type(layer).__name__}. Turn a GeoSeries "
             "into a table with its labels first."
         )
-    check_shapefile(polygons)
+    check_shapefile(layer)
     try:
-        frame = geopandas.read_file(polygons)
+        frame = geopandas.read_file(layer)
     except Exception as error:  # the type depends on the engine behind geopandas
-        raise OSError(f"polygons must be a layer that can be read; {polygons} is not: {error}") from error
+        raise OSError(f"polygons must be a layer that can be read; {layer} is not: {error}") from error
     if not isinstance(frame, geopandas.GeoDataFrame):
-        raise ValueError(f"polygons must be a layer with geometries; {polygons} is a table without.")
+        raise ValueError(
+            f"polygons must be a layer with geometries; {layer} is a table without. Make points of "
+            "coordinates: GeoDataFrame(table, geometry=points_from_xy(table.x, table.y), crs=...)."
+        )
     return frame
 
 
@@ -184,16 +195,16 @@ def called(labels, otherwise="the GeoDataFrame"):
     return fspath(labels) if isinstance(labels, str | PathLike) else otherwise
 
 
-def _check_fields(frame, fields, polygons):
+def _check_fields(frame, fields, layer):
     there = [name for name in frame.columns if name != frame.geometry.name]
     for name in fields:
         if name not in there:
             raise ValueError(
-                f"Polygons must have the field {name!r}; {called(polygons)} has {there}. Name one of these."
+                f"The layer must have the field {name!r}; {called(layer)} has {there}. Name one of these."
             )
         if there.count(name) > 1:
             raise ValueError(
-                f"Polygons must have one field {name!r}; {called(polygons)} has {there}. Rename the others."
+                f"The layer must have one field {name!r}; {called(layer)} has {there}. Rename the others."
             )
 
 

@@ -12,7 +12,7 @@ from .grid import Alignment
 from .labelraster import is_label_raster, labelled_raster
 from .optional import check_optional, nan_type, with_nan
 from .rasters import PatchRaster, PatchSeriesRaster, SeriesRaster, VectorRaster
-from .samples import labelled_polygons, take_samples
+from .samples import labelled_layer, take_samples
 
 __all__ = ["Scene"]
 
@@ -232,27 +232,27 @@ class Scene:
         random_state=0,
         block_size=256,
     ):
-        """Samples of the pixels in labelled polygons, or in a raster of labels.
+        """Samples of the pixels in labelled polygons or at points, or in a raster of labels.
 
-        A pixel belongs to a polygon if its centre lies inside; to the later polygon where they overlap.
+        A pixel belongs to a polygon if its centre lies inside, and to a point in it; to the later of several.
 
         Parameters
         ----------
         polygons : path, GeoDataFrame; or path, RasterArray, DataArray, VectorRaster of a raster
-            Polygons as GeoPackage, shapefile, GeoJSON or anything that geopandas reads, in any reference
-            system: they are reprojected to the scene's. Or a raster of class codes, where 0, negative codes
-            and nodata mean no label, on a grid that nests in the scene's.
+            Polygons or points as GeoPackage, shapefile, GeoJSON or anything that geopandas reads, in any
+            reference system: they are reprojected to the scene's. Or a raster of class codes, where 0,
+            negative codes and nodata mean no label, on a grid that nests in the scene's.
         label : str, or dict of int to str for a raster
-            Field with the class, text or integer. Polygons without a label (None, NaN, infinity, empty
+            Field with the class, text or integer. Objects without a label (None, NaN, infinity, empty
             text) are dropped. For a raster, the names of those codes that are wanted; all codes by default.
         group : str, or a raster for a raster, optional
-            Field that says which samples stay together in a split; by default each polygon is a group of
-            its own, named by its position in the layer: 0, 1, ... For a raster of labels, a raster of
-            objects; by default, pixels of one class that touch are an object.
+            Field that says which samples stay together in a split; by default each polygon or point is a
+            group of its own, named by its position in the layer: 0, 1, ... For a raster of labels, a raster
+            of objects; by default, pixels of one class that touch are an object.
         inside : {"centre", "whole"}, default="centre"
             Whether a pixel is in a polygon by its centre, or only as a whole.
         max_pixels : int, optional
-            Most pixels of an object (of all polygons with the same value of `group`), chosen by chance among
+            Most pixels of an object (of all shapes with the same value of `group`), chosen by chance among
             those with data.
         random_state : int, default=0
             Seed of that choice.
@@ -263,7 +263,7 @@ class Scene:
         -------
         Samples
             With ``X`` (`MultiSource`), ``y``, ``groups``, ``rows`` and ``cols`` (in the target grid), row
-            by row over the grid whatever the order of the polygons; ``report``, a dict of counts; and
+            by row over the grid whatever the order in the layer; ``report``, a dict of counts; and
             ``dropped``, the objects without samples and why.
 
         Raises
@@ -283,7 +283,7 @@ class Scene:
                 "sample needs the name of the field with the class: scene.sample(polygons, 'class')."
             )
         else:
-            labelled = labelled_polygons(self, polygons, label, group, inside)
+            labelled = labelled_layer(self, polygons, label, group, inside)
         return take_samples(self, labelled, max_pixels, random_state, block_size)
 
     def __repr__(self):

@@ -1,4 +1,4 @@
-"""Whether a shapefile is whole: GDAL takes what is not for empty polygons, or for others.
+"""Whether a shapefile is whole: GDAL takes what is not for empty shapes, or for others.
 
 The layout is that of the ESRI Shapefile Technical Description (1998), and of dBASE III.
 """
@@ -11,8 +11,8 @@ import numpy as np
 __all__ = ["check_shapefile"]
 
 _HEADER = 100  # bytes
-_PLAIN, _WITH_HEIGHTS, _WITH_MEASURES = 5, 15, 25  # polygons
-_BOX_SLACK = 1e-3  # of a polygon's extent: boxes are written rounded by some programs
+_POLYGONS, _POINTS = (5, 15, 25), (1, 11, 21)  # plain, with heights, with measures
+_BOX_SLACK = 1e-3  # of its extent: boxes are written rounded by some programs
 _ROW_MARKS = b" *"  # before a row of the table: it counts, or was deleted
 _FIELD, _END_OF_FIELDS = 32, b"\r"
 
@@ -29,7 +29,8 @@ def check_shapefile(path):
     ------
     OSError
         If a part is of another length than its header says; if index and table have other numbers of records
-        than each other; or if a polygon lies outside its own bounding box, or is none.
+        than each other; or if a polygon lies outside its own bounding box, or is none; or a point
+        outside that of all.
     """
     path = Path(path)
     if path.is_dir():
@@ -43,7 +44,7 @@ def check_shapefile(path):
         if entries is None:
             return
         if n_rows not in (None, len(entries)):
-            raise _damaged(path, f"it has {len(entries)} polygons, and a table of {n_rows} rows")
+            raise _damaged(path, f"it has {len(entries)} shapes, and a table of {n_rows} rows")
         _check_records(path, content, entries)
 
 
@@ -98,25 +99,37 @@ def _damage(content, start, length):
         return "there is more or less than was written"
     kind = int.from_bytes(record[:4], "little")
     if kind == 0:
-        return None if length == 4 else "an empty polygon takes more room than it needs"
+        return None if length == 4 else "an empty shape takes more room than it needs"
     if kind != int.from_bytes(content[32:36], "little"):
         return "there is another kind of geometry"
-    return _polygon_damage(kind, record) if kind in (_PLAIN, _WITH_HEIGHTS, _WITH_MEASURES) else None
+    if kind in _POINTS:
+        return _point_damage(kind, record, np.frombuffer(content, "<f8", 4, 36))
+    return _polygon_damage(kind, record) if kind in _POLYGONS else None
+
+
+def _point_damage(kind, record, box):  # of all shapes
+    if len(record) not in _lengths(_POINTS, kind, 20, 8):
+        return "a point has more or fewer coordinates than it says"
+    inside = _lie_inside(np.frombuffer(record, "<f8", 2, 4), box)
+    return "a point lies outside the bounding box" if box.any() and not inside else None
 
 
 def _polygon_damage(kind, record):
     n_parts, n_points = (int.from_bytes(record[i : i + 4], "little") for i in (36, 40))
     start = 44 + 4 * n_parts
     end = start + 16 * n_points
-    if len(record) not in _lengths(kind, end, 16 + 8 * n_points):
+    if len(record) not in _lengths(_POLYGONS, kind, end, 16 + 8 * n_points):
         return "a polygon has more or fewer corners than it says"
     if not _begin_at_corners(struct.unpack_from(f"<{n_parts}i", record, 44), n_points):
         return "a part of a polygon begins where it has no corner"
-    box = np.frombuffer(record, "<f8", 4, 4)
+    box, corners = np.frombuffer(record, "<f8", 4, 4), np.frombuffer(record, "<f8", 2 * n_points, start)
+    inside = _lie_inside(corners.reshape(-1, 2), box)
+    return None if inside else "a polygon lies outside its own bounding box"
+
+
+def _lie_inside(points, box):
     slack = _BOX_SLACK * (box[2:] - box[:2])
-    corners = np.frombuffer(record, "<f8", 2 * n_points, start).reshape(-1, 2)
-    inside = (corners >= box[:2] - slack) & (corners <= box[2:] + slack)
-    return None if inside.all() else "a polygon lies outside its own bounding box"
+    return ((points >= box[:2] - slack) & (points <= box[2:] + slack)).all()
 
 
 def _begin_at_corners(parts, n_points):
@@ -126,11 +139,11 @@ def _begin_at_corners(parts, n_points):
     return parts[0] == 0 and all(map(int.__lt__, parts, (*parts[1:], n_points)))
 
 
-def _lengths(kind, plain, more):
+def _lengths(kinds, kind, plain, more):
     """Bytes that a record may have: measures may be left out."""
-    if kind == _PLAIN:
+    if kind == kinds[0]:
         return (plain,)
-    return (plain, plain + more) if kind == _WITH_MEASURES else (plain + more, plain + 2 * more)
+    return (plain + more, plain + 2 * more) if kind == kinds[1] else (plain, plain + more)
 
 
 def _check_table(path):

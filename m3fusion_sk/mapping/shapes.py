@@ -1,11 +1,11 @@
-"""Polygons on a grid: in pixel coordinates, and as the pixels whose centre they hold."""
+"""Polygons and points on a grid: in pixel coordinates, and as the pixels that they stand for."""
 
 import numpy as np
 from affine import Affine
 
 __all__ = ["burn", "locate", "to_pixels"]
 
-POLYGONS = {"Polygon", "MultiPolygon"}
+POLYGONS, POINTS = {"Polygon", "MultiPolygon"}, {"Point", "MultiPoint"}
 _DECIMALS = 6  # of a pixel: makes edges that run through pixel centres do so exactly
 
 
@@ -14,11 +14,11 @@ def to_pixels(frame, grid, source):
     import shapely
 
     shapes = _joined(_reprojected(frame, grid, source).to_numpy())
-    strange = {s.geom_type for s in shapes if s is not None} - POLYGONS
+    strange = {s.geom_type for s in shapes if s is not None} - POLYGONS - POINTS
     if strange:
         raise ValueError(
-            f"The layer must hold polygons; got {', '.join(sorted(strange))}. Make points squares as large "
-            "as a pixel first: points.buffer(half a pixel, cap_style='square')."
+            f"The layer must hold polygons or points; got {', '.join(sorted(strange))} from {source}. Make "
+            "lines as wide as what they stand for: lines.buffer(10), say."
         )
     origin, step = (grid.transform.c, grid.transform.f), (grid.transform.a, grid.transform.e)
     return shapely.transform(shapes, lambda xy: np.round((xy - origin) / step, _DECIMALS))
@@ -39,8 +39,8 @@ def _reprojected(frame, grid, source):
     if (frame.crs is None) != (grid.crs is None):
         without = source if frame.crs is None else grid.path
         raise ValueError(
-            f"Polygons and images must both have a reference system, or neither; {without} has none. "
-            "Set it, for instance with polygons.set_crs(...)."
+            f"Layer and images must both have a reference system, or neither; {without} has none. "
+            "Set it, for instance with layer.set_crs(...)."
         )
     if frame.crs is None or frame.crs == grid.crs:
         return frame.geometry
@@ -60,9 +60,10 @@ def locate(shapes, grid):
 
 
 def burn(shapes, wanted, grid, inside="centre"):
-    """Pixels whose centre lies in a shape, row by row; a later shape takes them from an earlier one.
+    """Pixels whose centre lies in a polygon, or that hold a point, row by row; a later shape takes them.
 
-    With `inside` "whole", pixels that lie in a shape as a whole.
+    With `inside` "whole", pixels that lie in a polygon as a whole. A point on the edge of two pixels is in
+    the lower, or right one.
 
     Each shape is burnt by itself into the part of the grid that it covers, so that the result depends on
     neither the other shapes nor any division into blocks.
@@ -84,10 +85,24 @@ def burn(shapes, wanted, grid, inside="centre"):
 
 def _burn_one(shape, grid, inside):
     """Flat positions in the grid of the pixels in one shape."""
-    from rasterio.features import rasterize
-
     if shape is None or shape.is_empty:
         return np.zeros(0, np.int64)
+    if shape.geom_type in POINTS:
+        return _with_points(shape, grid)
+    return _in_polygon(shape, grid, inside)
+
+
+def _with_points(shape, grid):
+    import shapely
+
+    cols, rows = np.floor(shapely.get_coordinates(shape)).astype(np.int64).T
+    there = (rows >= 0) & (rows < grid.height) & (cols >= 0) & (cols < grid.width)
+    return np.unique(rows[there] * grid.width + cols[there])
+
+
+def _in_polygon(shape, grid, inside):
+    from rasterio.features import rasterize
+
     left, top, right, bottom = shape.bounds
     left, top = max(0, int(np.floor(left))), max(0, int(np.floor(top)))
     right, bottom = min(grid.width, int(np.ceil(right))), min(grid.height, int(np.ceil(bottom)))
