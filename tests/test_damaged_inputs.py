@@ -271,7 +271,7 @@ def layers(draw):
     """Tables of shapes as they may stand in a shapefile: with holes, parts, heights, or nothing."""
     corner = st.floats(-1e6, 1e6)
     side = st.floats(1e-3, 1e5)
-    heights, points = draw(st.booleans()), draw(st.booleans())
+    heights, kind = draw(st.booleans()), draw(st.sampled_from(["polygons", "points", "groups"]))
     shapes = []
     for _ in range(draw(st.integers(1, 6))):
         x, y, size = draw(corner), draw(corner), draw(side)
@@ -279,7 +279,9 @@ def layers(draw):
         hole = shapely.box(x + size / 4, y + size / 4, x + size / 2, y + size / 2)
         other = shapely.box(x + 2 * size, y, x + 3 * size, y + size)
         polygons = [whole, whole.difference(hole), shapely.MultiPolygon([whole, other]), None]
-        shape = draw(st.sampled_from([shapely.Point(x, y), None] if points else polygons))
+        group = shapely.MultiPoint([(x, y), (x + size, y)])
+        kinds = {"polygons": polygons, "points": [shapely.Point(x, y), None], "groups": [group, None]}
+        shape = draw(st.sampled_from(kinds[kind]))
         shapes.append(shapely.force_3d(shape, 7.0) if heights and shape is not None else shape)
     return geopandas.GeoDataFrame({"class": draw(st.permutations(range(len(shapes))))}, geometry=shapes)
 
@@ -352,8 +354,8 @@ def test_what_contradicts_itself_in_a_shapefile_is_named(tmp_path, suffix, where
 @pytest.mark.parametrize(
     ("where", "content", "words"),
     [
-        (112, b"\xff" * 8, "a point lies outside the bounding box in record 0"),
-        (120, bytes(8), "a point lies outside the bounding box in record 0"),
+        (112, b"\xff" * 8, "a point lies outside the bounding box of all in record 0"),
+        (120, bytes(8), "a point lies outside the bounding box of all in record 0"),
         (108, bytes(4), "an empty shape takes more room than it needs in record 0"),
         (104, b"\x7f", "there is more or less than was written in record 0"),
     ],
@@ -368,11 +370,34 @@ def test_damaged_points_of_a_shapefile_are_named(tmp_path, kind, where, content,
         check_shapefile(path)
 
 
-def test_points_without_a_box_of_all_pass(tmp_path):
-    path = tmp_path / "l.shp"
-    geopandas.GeoDataFrame({"class": [1]}, geometry=[shapely.Point(7, 50)], crs=CRS).to_file(path)
-    damage_of_shapefile(path, 36, bytes(32))
+@pytest.mark.parametrize(
+    "box", [[0, 0, 0, 0], [1e300, 1e300, -1e300, -1e300], [np.nan] * 4, np.float32([4e5 / 3, 5e6 / 3] * 2)]
+)
+def test_points_pass_whose_box_of_all_is_not_known_or_rounded(tmp_path, box):
+    path, point = tmp_path / "l.shp", shapely.Point(4e5 / 3, 5e6 / 3)
+    geopandas.GeoDataFrame({"class": [1]}, geometry=[point], crs=CRS).to_file(path)
+    damage_of_shapefile(path, 36, np.array(box, "<f8").tobytes())
     check_shapefile(path)
+
+
+@pytest.mark.parametrize("kind", ["plain", "with heights"])
+@pytest.mark.parametrize(
+    ("where", "content", "words"),
+    [
+        (144, b"\3", "there are more or fewer points than it says in record 0"),
+        (147, b"\x40", "there are more or fewer points than it says in record 0"),
+        (148, np.float64(50).tobytes(), "a point lies outside its bounding box in record 0"),
+        (112, np.float64(50).tobytes(), "a point lies outside its bounding box in record 0"),
+    ],
+)
+def test_damaged_groups_of_points_of_a_shapefile_are_named(tmp_path, kind, where, content, words):
+    path, height = tmp_path / "l.shp", [5.0] if kind == "with heights" else []
+    groups = [shapely.MultiPoint([(i, 50, *height), (i + 2, 52, *height)]) for i in (7, 90)]
+    geopandas.GeoDataFrame({"class": [1, 2]}, geometry=groups, crs=CRS).to_file(path)
+    check_shapefile(path)
+    damage_of_shapefile(path, where, content)
+    with pytest.raises(OSError, match=words):
+        check_shapefile(path)
 
 
 @pytest.mark.parametrize("form", ["folder", "capitals"])

@@ -290,8 +290,42 @@ def test_points_and_polygons_may_be_one_layer(tmp_path):
     pixels = zip(samples.rows.tolist(), samples.cols.tolist(), samples.y.tolist(), strict=True)
     assert set(pixels) == {(4, 3, "b"), (4, 4, "b"), (5, 3, "b"), (5, 4, "c"), (0, 0, "d"), (2, 7, "d")}
     assert samples.dropped == {0: "empty", 4: "outside", 5: "empty", 6: "empty"}
-    with pytest.raises(ValueError, match="inside='whole' is for polygons; the layer has points"):
+    with pytest.raises(ValueError, match="inside='whole' is for polygons; the GeoDataFrame has points"):
         write_scene(tmp_path).sample(layer, "y", inside="whole")
+
+
+def test_of_groups_of_points_those_in_the_image_count(tmp_path):
+    inside = (3.5, 4.5)
+    layer = polygons(
+        shapely.MultiPoint([inside, (np.inf, 0)]),
+        shapely.MultiPoint([(7.5, 2.5), (1e300, 3)]),
+        shapely.MultiPoint([(np.inf, 0), (0, np.inf)]),
+        shapely.GeometryCollection([shapely.Point(8.5, 9.5), shapely.Point(1.5, 1.5)]),
+        shapely.GeometryCollection(),
+        shapely.LineString(),
+        y=list("abcdef"),
+    )
+    samples = write_scene(tmp_path).sample(layer, "y")
+    pixels = zip(samples.rows.tolist(), samples.cols.tolist(), samples.y.tolist(), strict=True)
+    assert set(pixels) == {(4, 3, "a"), (2, 7, "b"), (9, 8, "d"), (1, 1, "d")}
+    assert samples.dropped == {2: "outside", 4: "empty", 5: "empty"}
+
+
+def test_what_lies_elsewhere_is_told_with_its_place(tmp_path):
+    layer = polygons(shapely.Point(600, 300), shapely.Point(601, 300), y=[1, 2])
+    expected = (
+        r"the GeoDataFrame, which covers x and y from \(506000.0, .*\) to \(506010.0, .*the grid covers x"
+    )
+    with pytest.raises(ValueError, match=expected):
+        write_scene(tmp_path).sample(layer, "y")
+
+
+def test_a_table_of_coordinates_is_told_how_to_become_a_layer(tmp_path):
+    table = pd.DataFrame({"lon": [3.0], "lat": [50.8], "y": [1]})
+    with pytest.raises(
+        TypeError, match=r"got DataFrame\. Make a layer .*points_from_xy\(table.lon, table.lat\)"
+    ):
+        write_scene(tmp_path).sample(table, "y")
 
 
 def test_points_come_from_files_in_other_reference_systems(tmp_path):
@@ -468,14 +502,14 @@ def test_no_sample_left_is_an_error_with_the_counts(scene):
 
 def test_layers_that_are_no_polygons_or_points_are_refused(scene, tmp_path):
     lines = polygons(shapely.Point(1, 1), shapely.LineString([(0, 0), (1, 1)]), y=[1, 2])
-    with pytest.raises(ValueError, match=r"polygons or points; got LineString from the GeoDataFrame\. Make"):
+    with pytest.raises(ValueError, match=r"polygons or points; got LineString from the GeoDataFrame\. Take"):
         scene.sample(lines, "y")
     with pytest.raises(ValueError, match="both have a reference system, or neither; the GeoDataFrame has"):
         scene.sample(polygons(box(0, 0, 3, 3), y=[1], crs=None), "y")
     with pytest.raises(OSError, match=r"must be a layer that can be read; .*missing.gpkg"):
         scene.sample(tmp_path / "missing.gpkg", "y")
     (tmp_path / "table.csv").write_text("y,area\n1,2\n")
-    with pytest.raises(ValueError, match=r"with geometries; .*table.csv is a table without. Make points"):
+    with pytest.raises(ValueError, match=r"with geometries; .*table.csv is a table without. Make a layer"):
         scene.sample(tmp_path / "table.csv", "y")
     with pytest.raises(TypeError, match="polygons must be a path or a GeoDataFrame; got GeoSeries"):
         scene.sample(polygons(box(0, 0, 3, 3), y=[1]).geometry, "y")

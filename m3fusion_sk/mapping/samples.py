@@ -9,7 +9,13 @@ import numpy as np
 from ..multisource import MultiSource
 from .grid import is_count
 from .shapefile import check_shapefile
-from .shapes import POINTS, burn, locate, to_pixels
+from .shapes import are_points, burn, extent, locate, to_pixels
+
+_X_AND_Y = "x and y from {} to {}"
+_AS_LAYER = (
+    "Make a layer of longitudes and latitudes: geopandas.GeoDataFrame(table, "
+    "geometry=geopandas.points_from_xy(table.lon, table.lat), crs='EPSG:4326')."
+)
 
 __all__ = ["Labelled", "Samples", "called", "labelled_layer", "take_samples"]
 
@@ -90,8 +96,11 @@ def labelled_layer(scene, layer, label, group, inside):
     lost = dict.fromkeys(np.flatnonzero(~named).tolist(), "missing_label")
     positions, kept = np.flatnonzero(named), frame[named]
     shapes = to_pixels(kept, scene.grid, called(layer))
-    _check_inside(inside, shapes)
     outside = ~locate(shapes, scene.grid)
+    if inside == "whole" and (are_points(shapes) & ~outside).any():
+        raise ValueError(
+            f"inside='whole' is for polygons; {called(layer)} has points, which hold no pixel. Leave it out."
+        )
     lost |= dict.fromkeys(positions[outside].tolist(), "outside")
     rows, cols, objects, n_overlapping = burn(shapes, ~outside, scene.grid, inside)
     objects = positions[objects]
@@ -100,14 +109,9 @@ def labelled_layer(scene, layer, label, group, inside):
     groups = np.arange(len(frame))
     if group is not None and len(kept):
         groups = _of_all(_as_labels(kept[group], group), positions, len(frame))
-    return Labelled(rows, cols, objects, labels, groups, lost, n_overlapping, called(layer))
-
-
-def _check_inside(inside, shapes):
-    if inside == "whole" and any(shape is not None and shape.geom_type in POINTS for shape in shapes):
-        raise ValueError(
-            "inside='whole' is for polygons; the layer has points, which hold no pixel. Leave it out."
-        )
+    place = extent(shapes, scene.grid)
+    source = called(layer) if place is None else f"{called(layer)}, which covers {_X_AND_Y.format(*place)}"
+    return Labelled(rows, cols, objects, labels, groups, lost, n_overlapping, source)
 
 
 def _of_all(values, positions, n):
@@ -173,20 +177,14 @@ def _load(layer):
     if isinstance(layer, geopandas.GeoDataFrame):
         return layer
     if not isinstance(layer, str | PathLike):
-        raise TypeError(
-            f"polygons must be a path or a GeoDataFrame; got {type(layer).__name__}. Turn a GeoSeries "
-            "into a table with its labels first."
-        )
+        raise TypeError(f"polygons must be a path or a GeoDataFrame; got {type(layer).__name__}. {_AS_LAYER}")
     check_shapefile(layer)
     try:
         frame = geopandas.read_file(layer)
     except Exception as error:  # the type depends on the engine behind geopandas
         raise OSError(f"polygons must be a layer that can be read; {layer} is not: {error}") from error
     if not isinstance(frame, geopandas.GeoDataFrame):
-        raise ValueError(
-            f"polygons must be a layer with geometries; {layer} is a table without. Make points of "
-            "coordinates: GeoDataFrame(table, geometry=points_from_xy(table.x, table.y), crs=...)."
-        )
+        raise ValueError(f"polygons must be a layer with geometries; {layer} is a table without. {_AS_LAYER}")
     return frame
 
 
@@ -226,7 +224,7 @@ def _check_any(report, scene, source):
         raise ValueError(
             f"There must be labelled pixels with data of {Path(scene.grid.path).name}; none is left of "
             f"{report['objects']} objects of {source}: {report}. Check their place, labels, reference system "
-            f"and masks (the grid covers x and y from {scene.grid.bounds[:2]} to {scene.grid.bounds[2:]})."
+            f"and masks (the grid covers {_X_AND_Y.format(scene.grid.bounds[:2], scene.grid.bounds[2:])})."
         )
 
 

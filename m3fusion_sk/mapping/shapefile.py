@@ -11,8 +11,9 @@ import numpy as np
 __all__ = ["check_shapefile"]
 
 _HEADER = 100  # bytes
-_POLYGONS, _POINTS = (5, 15, 25), (1, 11, 21)  # plain, with heights, with measures
+_POLYGONS, _POINTS, _MULTIPOINTS = (5, 15, 25), (1, 11, 21), (8, 18, 28)  # plain, with heights or measures
 _BOX_SLACK = 1e-3  # of its extent: boxes are written rounded by some programs
+_ROUNDING = 1e-7  # of coordinates: the same where there is no extent
 _ROW_MARKS = b" *"  # before a row of the table: it counts, or was deleted
 _FIELD, _END_OF_FIELDS = 32, b"\r"
 
@@ -30,7 +31,7 @@ def check_shapefile(path):
     OSError
         If a part is of another length than its header says; if index and table have other numbers of records
         than each other; or if a polygon lies outside its own bounding box, or is none; or a point
-        outside that of all.
+        outside that of its own, or of all.
     """
     path = Path(path)
     if path.is_dir():
@@ -104,14 +105,25 @@ def _damage(content, start, length):
         return "there is another kind of geometry"
     if kind in _POINTS:
         return _point_damage(kind, record, np.frombuffer(content, "<f8", 4, 36))
+    if kind in _MULTIPOINTS:
+        return _points_damage(kind, record)
     return _polygon_damage(kind, record) if kind in _POLYGONS else None
 
 
 def _point_damage(kind, record, box):  # of all shapes
     if len(record) not in _lengths(_POINTS, kind, 20, 8):
         return "a point has more or fewer coordinates than it says"
-    inside = _lie_inside(np.frombuffer(record, "<f8", 2, 4), box)
-    return "a point lies outside the bounding box" if box.any() and not inside else None
+    known = box.any() and np.isfinite(box).all() and (box[:2] <= box[2:]).all()
+    inside = not known or _lie_inside(np.frombuffer(record, "<f8", 2, 4), box)
+    return None if inside else "a point lies outside the bounding box of all"
+
+
+def _points_damage(kind, record):
+    n_points = int.from_bytes(record[36:40], "little")
+    if len(record) not in _lengths(_MULTIPOINTS, kind, 40 + 16 * n_points, 16 + 8 * n_points):
+        return "there are more or fewer points than it says"
+    box, points = np.frombuffer(record, "<f8", 4, 4), np.frombuffer(record, "<f8", 2 * n_points, 40)
+    return None if _lie_inside(points.reshape(-1, 2), box) else "a point lies outside its bounding box"
 
 
 def _polygon_damage(kind, record):
@@ -128,7 +140,7 @@ def _polygon_damage(kind, record):
 
 
 def _lie_inside(points, box):
-    slack = _BOX_SLACK * (box[2:] - box[:2])
+    slack = _BOX_SLACK * (box[2:] - box[:2]) + _ROUNDING * np.abs(box).max()
     return ((points >= box[:2] - slack) & (points <= box[2:] + slack)).all()
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from affine import Affine
 
-__all__ = ["burn", "locate", "to_pixels"]
+__all__ = ["are_points", "burn", "extent", "locate", "to_pixels"]
 
 POLYGONS, POINTS = {"Polygon", "MultiPolygon"}, {"Point", "MultiPoint"}
 _DECIMALS = 6  # of a pixel: makes edges that run through pixel centres do so exactly
@@ -14,23 +14,26 @@ def to_pixels(frame, grid, source):
     import shapely
 
     shapes = _joined(_reprojected(frame, grid, source).to_numpy())
-    strange = {s.geom_type for s in shapes if s is not None} - POLYGONS - POINTS
+    there = shapes[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
+    strange = {shape.geom_type for shape in there} - POLYGONS - POINTS
     if strange:
         raise ValueError(
-            f"The layer must hold polygons or points; got {', '.join(sorted(strange))} from {source}. Make "
-            "lines as wide as what they stand for: lines.buffer(10), say."
+            f"The layer must hold polygons or points; got {', '.join(sorted(strange))} from {source}. Take "
+            "collections apart with layer.explode(), and make lines as wide as what they stand for, in "
+            "metres: lines.to_crs('EPSG:32740').buffer(10), say."
         )
     origin, step = (grid.transform.c, grid.transform.f), (grid.transform.a, grid.transform.e)
     return shapely.transform(shapes, lambda xy: np.round((xy - origin) / step, _DECIMALS))
 
 
 def _joined(shapes):
-    """With collections of nothing but polygons, which repairing a polygon may leave, as these."""
+    """With collections of nothing but polygons, which repairing a polygon may leave, or points, as these."""
     import shapely
 
     shapes = shapes.copy()
     for i in np.flatnonzero(shapely.get_type_id(shapes) == shapely.GeometryType.GEOMETRYCOLLECTION):
-        if {part.geom_type for part in shapes[i].geoms} <= POLYGONS:
+        kinds = {part.geom_type for part in shapes[i].geoms}
+        if kinds and (kinds <= POLYGONS or kinds <= POINTS):
             shapes[i] = shapely.union_all(shapes[i].geoms)
     return shapes
 
@@ -40,11 +43,22 @@ def _reprojected(frame, grid, source):
         without = source if frame.crs is None else grid.path
         raise ValueError(
             f"Layer and images must both have a reference system, or neither; {without} has none. "
-            "Set it, for instance with layer.set_crs(...)."
+            "Set it: geopandas.read_file(path).set_crs('EPSG:4326') for longitude and latitude, say."
         )
     if frame.crs is None or frame.crs == grid.crs:
         return frame.geometry
     return frame.geometry.to_crs(grid.crs.to_wkt())
+
+
+def extent(shapes, grid):
+    """Least and greatest x and y of shapes in pixel coordinates, rounded; None of none."""
+    import shapely
+
+    corners = shapely.total_bounds(shapes).reshape(2, 2) if len(shapes) else np.nan
+    if not np.isfinite(corners).all():
+        return None
+    places = corners * (grid.transform.a, grid.transform.e) + (grid.transform.c, grid.transform.f)
+    return [tuple(part.round(3).tolist()) for part in (places.min(axis=0), places.max(axis=0))]
 
 
 def locate(shapes, grid):
@@ -56,7 +70,17 @@ def locate(shapes, grid):
     bounds = shapely.bounds(shapes)
     finite = there & np.isfinite(bounds).all(axis=1)  # reprojection may have sent points to infinity
     touches[finite] = shapely.intersects(shapes[finite], shapely.box(0, 0, grid.width, grid.height))
+    for i in np.flatnonzero(there & ~finite & are_points(shapes)):
+        touches[i] = len(_with_points(shapes[i : i + 1], grid)[0]) > 0
     return touches
+
+
+def are_points(shapes):
+    """Which shapes are points, one or several."""
+    import shapely
+
+    kinds = shapely.GeometryType
+    return np.isin(shapely.get_type_id(shapes), [kinds.POINT, kinds.MULTIPOINT])
 
 
 def burn(shapes, wanted, grid, inside="centre"):
@@ -75,34 +99,34 @@ def burn(shapes, wanted, grid, inside="centre"):
     n_overlapping : int
         Number of pixels that lie in more than one shape.
     """
-    parts = [_burn_one(shapes[i], grid, inside) for i in np.flatnonzero(wanted)]
-    flat = np.concatenate([np.zeros(0, np.int64), *parts])
-    objects = np.repeat(np.flatnonzero(wanted), [len(part) for part in parts])
+    points, polygons = (np.flatnonzero(wanted & kind) for kind in (are_points(shapes), ~are_points(shapes)))
+    of_points, at_points = _with_points(shapes[points], grid)
+    parts = [_in_polygon(shapes[i], grid, inside) for i in polygons]
+    flat = np.concatenate([at_points, *parts])
+    objects = np.concatenate([points[of_points], np.repeat(polygons, [len(part) for part in parts])])
+    order = np.argsort(objects, kind="stable")
+    flat, objects = flat[order], objects[order]
     pixels, last, counts = np.unique(flat[::-1], return_index=True, return_counts=True)
     rows, cols = np.divmod(pixels, grid.width)
     return rows, cols, objects[::-1][last], int((counts > 1).sum())
 
 
-def _burn_one(shape, grid, inside):
-    """Flat positions in the grid of the pixels in one shape."""
-    if shape is None or shape.is_empty:
-        return np.zeros(0, np.int64)
-    if shape.geom_type in POINTS:
-        return _with_points(shape, grid)
-    return _in_polygon(shape, grid, inside)
-
-
-def _with_points(shape, grid):
+def _with_points(shapes, grid):
+    """Of each pixel with a point: which of the shapes has one there, and its flat position in the grid."""
     import shapely
 
-    cols, rows = np.floor(shapely.get_coordinates(shape)).astype(np.int64).T
-    there = (rows >= 0) & (rows < grid.height) & (cols >= 0) & (cols < grid.width)
-    return np.unique(rows[there] * grid.width + cols[there])
+    places, objects = shapely.get_coordinates(shapes, return_index=True)
+    there = ((places >= 0) & (places < (grid.width, grid.height))).all(axis=1)
+    cols, rows = places[there].astype(np.int64).T
+    return np.unique(np.stack([objects[there], rows * grid.width + cols]), axis=1)
 
 
 def _in_polygon(shape, grid, inside):
+    """Flat positions in the grid of the pixels in one polygon."""
     from rasterio.features import rasterize
 
+    if shape is None or shape.is_empty:
+        return np.zeros(0, np.int64)
     left, top, right, bottom = shape.bounds
     left, top = max(0, int(np.floor(left))), max(0, int(np.floor(top)))
     right, bottom = min(grid.width, int(np.ceil(right))), min(grid.height, int(np.ceil(bottom)))
