@@ -56,22 +56,64 @@ def as_days(dates, n_dates, what="dates"):
     return days
 
 
+def as_text(dates):
+    """Days of the calendar as text, "2018-05-01": a tuple, or None where they are unknown or numbers.
+
+    Examples
+    --------
+    >>> from m3fusion_sk.dates import as_text
+    >>> as_text(["20180501", "2018-05-11T10:30"])
+    ('2018-05-01', '2018-05-11')
+    """
+    if dates is None or np.asarray(dates).dtype.kind in "iuf":
+        return None
+    return tuple(_as_datetimes(np.asarray(dates)).astype("datetime64[D]").astype(str).tolist())
+
+
+def furthest_in_year(dates, others):
+    """Most days between a date and its counterpart, whatever their years, and which it is.
+
+    Parameters
+    ----------
+    dates, others : sequence of str
+        Days as text, equally many.
+
+    Examples
+    --------
+    >>> from m3fusion_sk.dates import furthest_in_year
+    >>> furthest_in_year(["2018-05-01", "2018-12-30"], ["2020-05-04", "2019-01-12"])
+    (13, 1)
+    """
+    apart = np.abs(_days_of_year(dates) - _days_of_year(others))
+    apart = np.minimum(apart, 365 - apart)
+    return int(apart.max()), int(apart.argmax())
+
+
+def _days_of_year(dates):
+    days = np.asarray(dates, "datetime64[D]")
+    return (days - days.astype("datetime64[Y]")).astype(int)
+
+
 def _parsed(dates):
     if dates.dtype.kind in "iuf":
         if dates.size and dates.min() >= 1900:  # no day number, but a year or 20180511
             raise ValueError("dates as numbers")
         return dates.astype(np.float64)
-    if dates.dtype.kind in "OUS":
-        dates = np.array([_as_iso(date) for date in dates.ravel()], dtype="datetime64[s]").reshape(
-            dates.shape
-        )
-    if dates.dtype.kind != "M":
-        raise ValueError("not dates")
+    dates = _as_datetimes(dates)
     if np.isnat(dates).any():
         return np.full(dates.shape, np.nan)
     if dates.size and (dates.min() < _EARLIEST or dates.max() > _LATEST):
         raise ValueError("not between 1900 and 2200")
     return (dates - dates[:1]) / _DAY
+
+
+def _as_datetimes(dates):
+    if dates.dtype.kind in "OUS":
+        iso = [_as_iso(date) for date in dates.ravel()]
+        return np.array(iso, dtype="datetime64[s]").reshape(dates.shape)
+    if dates.dtype.kind != "M":
+        raise ValueError("not dates")
+    return dates
 
 
 def _as_iso(date):

@@ -7,7 +7,7 @@ from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClas
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["find_inside"]
+__all__ = ["find_inside", "first_inside"]
 
 _THRESHOLD = (FixedThresholdClassifier, TunedThresholdClassifierCV)
 
@@ -59,6 +59,16 @@ def find_inside(estimator, method, what):
         return X
 
     return part, prepare
+
+
+def first_inside(estimator):
+    """The part of an estimator that samples come to first: the first step of a pipeline; None if unknown."""
+    part = estimator
+    while not hasattr(part, "sources_"):
+        part = part[0] if isinstance(part, Pipeline) and len(part) else _inner(part)[0]
+        if part is None:
+            return None
+    return part
 
 
 def _inner(part):

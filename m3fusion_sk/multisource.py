@@ -6,9 +6,10 @@ from numbers import Integral
 
 import numpy as np
 
+from .columns import column_names, places_in, take_columns
 from .patchview import PatchView
 from .rows import LAZY_ROWS, SelectedRows, take_rows
-from .sources import check_columns, check_lengths, column_names, infer_spec, places_in
+from .sources import check_alike, check_lengths, dated, infer_spec, with_dates_of
 from .values import as_name, as_values
 
 __all__ = ["MultiSource"]
@@ -129,21 +130,8 @@ class MultiSource:
         if columns is Ellipsis or (isinstance(columns, slice) and columns == slice(None)):
             return self[rows]
         single = isinstance(rows, Integral)
-        table = self[[rows] if single else rows]._columns(columns)
+        table = take_columns(self[[rows] if single else rows], columns)
         return table[0] if single else table
-
-    def _columns(self, columns):
-        """Some of the flattened columns; only the sources that hold them are read."""
-        wanted = np.arange(self.shape[1])[columns]
-        table = np.empty((len(self), np.size(wanted)), self.dtype)
-        start = 0
-        for name, spec in self.specs.items():
-            here = (np.ravel(wanted) >= start) & (np.ravel(wanted) < start + spec.size)
-            if here.any():
-                flat = self.gather(name).reshape(len(self), spec.size)
-                table[:, here] = flat[:, np.ravel(wanted)[here] - start]
-            start += spec.size
-        return table[:, 0] if np.ndim(wanted) == 0 else table
 
     def _compose(self, key):
         if isinstance(key, list) and key and isinstance(key[0], str):
@@ -275,7 +263,24 @@ class MultiSource:
         """
         others = {name: spec for name, spec in self.specs.items() if name not in named}
         made = MultiSource({**{name: self.rows_of(name) for name in self.specs}, **named})
-        return self._view(made._values, {**made.specs, **others}, None)  # names of their columns too
+        specs = {name: with_dates_of(spec, self.specs.get(name)) for name, spec in made.specs.items()}
+        return self._view(made._values, {**specs, **others}, None)  # names of their columns too
+
+    def with_dates(self, **dates):
+        """The same samples with the dates of their series, so that a model tells them from those of `fit`.
+
+        Parameters
+        ----------
+        **dates : sequence of str, datetime64 or datetime of shape (n_dates,)
+            By name of the series. What `Scene` reads has its dates already.
+
+        Returns
+        -------
+        MultiSource
+            Dates stand in ``specs[name].dates`` and stay where rows are selected.
+        """
+        specs = {name: dated(name, self.specs[self._known(name)], days) for name, days in dates.items()}
+        return self._view(self._values, {**self.specs, **specs}, self._rows)
 
     def materialize(self):
         """A copy that holds its own rows only, in memory: small to pickle after a selection of rows.
@@ -302,13 +307,7 @@ class MultiSource:
         parts = [part if isinstance(part, MultiSource) else MultiSource(part) for part in parts]
         if not parts:
             raise ValueError("MultiSource.concatenate needs at least one container; got none.")
-        for i, part in enumerate(parts):
-            if part.specs != parts[0].specs:
-                raise ValueError(
-                    f"MultiSource.concatenate needs the same sources in every part: part 0 has "
-                    f"{parts[0].specs}, part {i} has {part.specs}."
-                )
-            check_columns(part.specs, parts[0].specs, "part 0")
+        check_alike([part.specs for part in parts])
         joined = {name: np.concatenate([part.gather(name) for part in parts]) for name in parts[0].specs}
         return MultiSource._view(joined, parts[0].specs, None)
 

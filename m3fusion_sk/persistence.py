@@ -16,7 +16,7 @@ from ._version import __version__
 from .network.build import empty_network, resolve_device
 from .network.net import make_net
 from .settings import auxiliary_weights, check_settings, paper_settings
-from .sources import spec_of_kind
+from .sources import dates_of, spec_of_kind
 from .wholefile import whole_file
 
 FORMAT = 1
@@ -73,7 +73,7 @@ def describe(classifier):
             "dtype": str(network.fusion_head.weight.dtype)[len("torch.") :],
         },
         "sources": {name: [spec.kind, *spec.shape] for name, spec in classifier.sources_.items()},
-        **_columns(classifier.sources_),
+        **_known_of(classifier.sources_),
         "classes": {"dtype": classifier.classes_.dtype.str, "values": classifier.classes_.tolist()},
         "feature_names": _plain(getattr(classifier, "feature_names_in_", None)),
         "history": classifier.history_,
@@ -81,11 +81,12 @@ def describe(classifier):
     }
 
 
-def _columns(sources):
-    """Columns of the tables that sources came from, where some did and their names are text."""
+def _known_of(sources):
+    """Dates of series, and columns of the tables that sources came from, where these are known and text."""
+    dates = {name: list(known) for name, known in dates_of(sources).items()}
     names = {name: list(getattr(spec, "names", None) or ()) for name, spec in sources.items()}
     names = {name: part for name, part in names.items() if part and all(isinstance(n, str) for n in part)}
-    return {"columns": names} if names else {}
+    return {part: known for part, known in {"columns": names, "dates": dates}.items() if known}
 
 
 def _plain_parameters(parameters):
@@ -148,8 +149,9 @@ def _rebuild(cls, model, weights):
     classifier.sources_ = {
         name: spec_of_kind(kind)(*shape) for name, (kind, *shape) in model["sources"].items()
     }
-    for name, columns in model.get("columns", {}).items():
-        classifier.sources_[name] = replace(classifier.sources_[name], names=tuple(columns))
+    for known, part in {"columns": "names", "dates": "dates"}.items():
+        for name, values in model.get(known, {}).items():
+            classifier.sources_[name] = replace(classifier.sources_[name], **{part: tuple(values)})
     classifier.n_features_in_ = sum(spec.size for spec in classifier.sources_.values())
     if model["feature_names"] is not None:
         classifier.feature_names_in_ = np.array(model["feature_names"], dtype=object)

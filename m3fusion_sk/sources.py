@@ -4,15 +4,17 @@ A specification is inferred once, in ``fit``, and is from then on the only descr
 """
 
 import math
-import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import ClassVar
 
+from .dates import as_days, as_text, furthest_in_year
+
 __all__ = ["PatchSeriesSpec", "PatchSpec", "SeriesSpec", "VectorSpec"]
+
+MOST_DAYS_APART = 31  # by the time of the year: of as many acquisitions of two years some lie weeks apart
 
 
 class _Spec:
@@ -64,6 +66,8 @@ class SeriesSpec(_Spec):
         Number of dates (or of steps along any other sequence, such as wavelength).
     n_bands : int
         Number of bands at each date.
+    dates : tuple of str, optional
+        The dates, as "2018-05-01", where a scene told them. They do not count where series are compared.
 
     Examples
     --------
@@ -74,6 +78,7 @@ class SeriesSpec(_Spec):
 
     n_dates: int
     n_bands: int
+    dates: tuple | None = field(default=None, compare=False, repr=False)
 
     kind = "series"
     axes = ("n_dates", "n_bands")
@@ -151,6 +156,8 @@ class PatchSeriesSpec(_Spec):
         Number of bands at each date.
     height, width : int
         Size of the patches, in pixels of their own image.
+    dates : tuple of str, optional
+        As of a `SeriesSpec`.
 
     Examples
     --------
@@ -163,6 +170,7 @@ class PatchSeriesSpec(_Spec):
     n_bands: int
     height: int
     width: int
+    dates: tuple | None = field(default=None, compare=False, repr=False)
 
     kind = "patch series"
     axes = ("n_dates", "n_bands", "height", "width")
@@ -233,6 +241,52 @@ def check_columns(given, specs, where="fit"):
             )
 
 
+def check_alike(parts):
+    """Refuse samples, by the specifications of their sources, that cannot be joined; tell of other dates."""
+    for i, specs in enumerate(parts):
+        if specs != parts[0]:
+            raise ValueError(
+                f"MultiSource.concatenate needs the same sources in every part: part 0 has {parts[0]}, part "
+                f"{i} has {specs}."
+            )
+        check_columns(specs, parts[0], "part 0")
+        warn_of_dates(specs, parts[0], "part 0")
+
+
+def dates_of(specs):
+    """The dates of the series that have known ones, by name."""
+    dates = {name: getattr(spec, "dates", None) for name, spec in specs.items()}
+    return {name: known for name, known in dates.items() if known}
+
+
+def dated(name, spec, dates):
+    """The specification of a series with these dates."""
+    if "n_dates" not in spec.axes:
+        raise ValueError(f"dates must be of a series; X[{name!r}] is a {spec.kind}. Leave it out.")
+    as_days(dates, spec.n_dates, f"dates of X[{name!r}]")
+    return replace(spec, dates=as_text(dates))
+
+
+def with_dates_of(spec, before):
+    """A specification that has the dates of the one before it, if it has as many."""
+    dates = getattr(before, "dates", None)
+    return replace(spec, dates=dates) if dates and getattr(spec, "n_dates", None) == len(dates) else spec
+
+
+def warn_of_dates(given, specs, where="fit"):
+    """Tell of series with known dates that were taken at other times of the year than those before."""
+    for name, spec in specs.items():
+        expected, got = (getattr(each, "dates", None) for each in (spec, given[name]))
+        apart, i = furthest_in_year(got, expected) if expected and got else (0, 0)
+        if apart > MOST_DAYS_APART:
+            warnings.warn(
+                f"X[{name!r}] must have its dates at the times of the year of {where}; date {i} (from 0) is "
+                f"{got[i]}, that of {where} {expected[i]}. Give dates of the same season, or fit again with "
+                "these.",
+                stacklevel=2,
+            )
+
+
 def check_names(names, sources, others_allowed=False):
     """Refuse samples that lack a source of ``fit``, or have another."""
     missing = [name for name in sources if name not in names]
@@ -257,93 +311,6 @@ def check_lengths(lengths: Mapping[str, int]):
             f"Sources must have the same number of samples; got {dict(lengths)}. Row i of every source "
             "must describe the same sample."
         )
-
-
-def column_names(sources):
-    """Names of the flattened columns of several sources, in declaration order."""
-    return [name + suffix for name, spec in sources.items() for suffix in spec.column_suffixes]
-
-
-def parse_columns(names):
-    """Read sources from column names such as ``ts_t00_b00``, ``patch_b00_r00_c00``, ``terrain_f00``.
-
-    Returns
-    -------
-    sources : dict or None
-        Name to specification; None where the columns are not named this way.
-    order : list of int
-        Position of each flattened value among the columns.
-    """
-    parsed = [_parse_column(name) for name in names]
-    strange = [name for name, p in zip(names, parsed, strict=True) if p is None]
-    if strange and not any(p is not None and p[1] is not VectorSpec for p in parsed):
-        return None, []
-    if strange:
-        raise ValueError(
-            f"Columns must all be named by source, as ts_t00_b00 (series), patch_b00_r00_c00 (patch) or "
-            f"terrain_f00 (vector); got {strange[:3]} beside such names. Rename or drop them."
-        )
-    columns = {}
-    for position, (name, spec, index) in enumerate(parsed):
-        columns.setdefault((name, spec), {}).setdefault(index, []).append(position)
-    sources, order = {}, []
-    for (name, spec), positions in columns.items():
-        if name in sources:
-            raise ValueError(f"Columns of source {name!r} describe two kinds of sources. Rename one of them.")
-        sources[name] = _spec_of_columns(name, spec, positions)
-        order += [positions[index][0] for index in sorted(positions)]
-    return sources, order
-
-
-def places_in(table, sources):
-    """Which columns hold the values of sources, one after the other: as names tell, or all as they are."""
-    parsed, order = parse_columns(getattr(table, "columns", []))
-    if not parsed:
-        return slice(None)
-    shapes = [{name: (spec.kind, spec.shape) for name, spec in each.items()} for each in (parsed, sources)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f"Columns must name {dict(sources)}, not {parsed}; or pass table.to_numpy().")
-    order = iter(order)
-    places = {name: [next(order) for _ in range(spec.size)] for name, spec in parsed.items()}
-    return [place for name in sources for place in places[name]]
-
-
-def _parse_column(name):
-    for spec, pattern in _column_patterns(KINDS):
-        match = pattern.fullmatch(str(name))
-        if match:
-            return match[1], spec, tuple(map(int, match.groups()[1:]))
-    return None
-
-
-@cache
-def _column_patterns(kinds):
-    """How columns of each kind are named, the longest suffix first."""
-    suffixes = {spec: "".join(rf"_{letter}(\d+)" for letter in spec.letters) for spec in reversed(kinds)}
-    return [(spec, re.compile(f"(.+?){suffix}")) for spec, suffix in suffixes.items()]
-
-
-def warn_of_near_names(names):
-    """Tell of columns that are nearly named by source, and would be plain features."""
-    near = [name for name in names if re.fullmatch(r"(?i).+?(_[tbrcf]\d+){2,4}\s*", str(name))]
-    if near:
-        warnings.warn(
-            f"Columns such as {near[0]!r} are plain features: they are not named as those of series, "
-            "ts_t00_b00, or patches, patch_b00_r00_c00, are. Rename them, or give the layout.",
-            stacklevel=2,
-        )
-
-
-def _spec_of_columns(name, spec, positions):
-    steps = [sorted(set(axis)) for axis in zip(*positions, strict=True)]
-    shape = tuple(len(axis) for axis in steps)
-    if len(positions) != math.prod(shape) or any(len(p) > 1 for p in positions.values()):
-        raise ValueError(
-            f"Columns of source {name!r} must hold every combination of ({', '.join(spec.axes)}) once: "
-            f"expected {' x '.join(map(str, shape))} = {math.prod(shape)} columns, got "
-            f"{sum(map(len, positions.values()))}."
-        )
-    return spec(*shape)
 
 
 def _kinds_in_words():

@@ -16,9 +16,10 @@ from .catalogue import (
     needed,
     standard_names,
 )
+from .columns import column_names
 from .patchview import PatchView
 from .rows import map_rows
-from .sources import column_names, infer_spec
+from .sources import infer_spec
 from .transformer import SourceTransformer, as_given, check_chosen, joined
 
 __all__ = ["SpectralIndices"]

@@ -5,8 +5,8 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from .columns import column_names
 from .multisource import MultiSource
-from .sources import column_names
 from .validation import FLAT_NAME, check_sources, those_present
 
 

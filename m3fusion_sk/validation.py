@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
+from .columns import parse_columns, warn_of_near_names
 from .multisource import MultiSource
 from .patchview import PatchView
 from .rows import row_blocks
@@ -16,9 +17,8 @@ from .sources import (
     check_columns,
     check_names,
     check_shape,
-    parse_columns,
     spec_from_layout,
-    warn_of_near_names,
+    warn_of_dates,
 )
 
 FLAT_NAME = "X"  # of the only source of a plain table
@@ -70,9 +70,35 @@ def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=No
         for name, spec in sources.items():
             check_shape(name, (len(X), *X.specs[name].shape), spec)
         check_columns(X.specs, sources)
+        warn_of_dates(X.specs, sources)
     for name in X.names:
         _check_finite(X, name, allow_nan)
     return X
+
+
+def check_specs(part, specs):
+    """Refuse sources, before they are read, to which what takes them was not fitted.
+
+    Parameters
+    ----------
+    part : estimator or None
+        One of this package is asked; of others nothing is known.
+    specs : dict of str to SeriesSpec, PatchSpec, VectorSpec or PatchSeriesSpec
+    """
+    sources = getattr(part, "sources_", None)
+    if sources is None or set(sources) == {FLAT_NAME}:
+        return
+    chosen = hasattr(part, "_kept")  # of SelectSources
+    kept = part._kept() if chosen else list(sources)
+    there = {name: sources[name] for name in kept if name in specs}
+    absent = getattr(part, "_allow_absent", False)  # what comes behind the step says what it needs
+    may_lack = absent or getattr(part, "missing_sources", None) == "drop"
+    expected = there if there and may_lack else {name: sources[name] for name in kept}
+    check_names(list(specs), expected, others_allowed=chosen or absent)
+    for name, spec in there.items():
+        check_shape(name, ("n_samples", *specs[name].shape), spec)
+    check_columns(specs, there)
+    warn_of_dates(specs, there)
 
 
 def those_present(X, sources):

@@ -5,8 +5,10 @@ import datetime
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from m3fusion_sk.dates import as_days
+from m3fusion_sk.dates import as_days, as_text, furthest_in_year
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,35 @@ def test_what_is_no_calendar_is_refused(dates, message):
 def test_the_message_names_what_was_asked_for():
     with pytest.raises(ValueError, match="dates of source 's2' must be"):
         as_days(["?"], 1, what="dates of source 's2'")
+
+
+@pytest.mark.parametrize(
+    ("dates", "expected"),
+    [
+        (None, None),
+        ([0, 5], None),
+        (np.array([0.0, 5.5]), None),
+        (["20180130", "2018-02-01T10:30:00"], ("2018-01-30", "2018-02-01")),
+        ([datetime.datetime(2018, 1, 30, 10), datetime.date(2018, 2, 1)], ("2018-01-30", "2018-02-01")),
+        (pd.to_datetime(["2018-01-30 23:59", "2018-02-01 00:00"]), ("2018-01-30", "2018-02-01")),
+    ],
+)
+def test_days_of_the_calendar_are_text(dates, expected):
+    assert as_text(dates) == expected
+
+
+days = st.dates(datetime.date(1950, 1, 1), datetime.date(2150, 12, 31))
+
+
+@given(st.lists(st.tuples(days, days), min_size=1))
+def test_the_furthest_date_is_that_of_the_year_alone(pairs):
+    def of_year(day):
+        return day.timetuple().tm_yday
+
+    apart = [abs(of_year(one) - of_year(other)) for one, other in pairs]
+    apart = [min(n, 365 - n) for n in apart]
+    dates, others = ([str(day) for day in part] for part in zip(*pairs, strict=True))
+    assert furthest_in_year(dates, others) == (max(apart), apart.index(max(apart)))
+    assert furthest_in_year(others, dates) == furthest_in_year(dates, others)
+    next_year = [f"{int(date[:4]) + 1}{date[4:]}" for date in dates if not date.endswith("02-29")]
+    assert not next_year or furthest_in_year(next_year, [d for d in dates if "02-29" not in d])[0] <= 1

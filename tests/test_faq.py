@@ -55,6 +55,14 @@ def layer(shape, field="class"):
     return gpd.GeoDataFrame({field: ["forest"]}, geometry=[shape], crs="EPSG:32740")
 
 
+def predict_another_season(_):
+    X = MultiSource(ARRAYS)
+    n = X.specs["ts"].n_dates
+    spring, autumn = ([f"2018-{month:02}-{day + 1:02}" for day in range(n)] for month in (4, 9))
+    model = M3FusionClassifier(max_epochs=1).fit(X.with_dates(ts=spring), Y)
+    model.predict(X.with_dates(ts=autumn))  # a warning, which is an error here
+
+
 def map_twice(folder):
     path, source = folder / "map.tif", Scene({"v": VectorRaster(raster())}, grid="v")
     for estimator in (DummyClassifier(), DummyClassifier(strategy="uniform", random_state=0)):
@@ -136,6 +144,7 @@ CALLS = {
     "StratifiedGroupShuffleSplit needs at least": lambda _: next(
         StratifiedGroupShuffleSplit().split(Y, Y, np.zeros(60))
     ),
+    "X[...] must have its dates": predict_another_season,
     "Source 'ts' must say how": lambda _: Scene({"ts": SeriesRaster(raster())}, grid="ts"),
     "Source 'ts' must have n_bands": lambda _: Scene({"ts": SeriesRaster(raster(), n_bands=3)}, grid="ts"),
     "... must have the reference": lambda _: scene(v=VectorRaster(raster(crs="EPSG:4326"))),

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.sparse import csr_array
 from sklearn.utils import _safe_indexing, gen_batches, shuffle
 
-from m3fusion_sk import M3FusionClassifier, MultiSource
+from m3fusion_sk import M3FusionClassifier, MultiSource, stacked_forest
 from m3fusion_sk.patchview import PatchView
 from m3fusion_sk.rows import SelectedRows
 from m3fusion_sk.sources import SeriesSpec, VectorSpec
@@ -345,3 +345,57 @@ def test_columns_of_tables_keep_their_names():
     assert X.replace(terrain=np.ones((2, 2))).specs["terrain"].names is None
     with pytest.raises(ValueError, match=r"columns \['elevation', 'slope'\] of part 0, .* got \['slope"):
         MultiSource.concatenate([X, X.replace(terrain=table[["slope", "elevation"]])])
+
+
+DATES = ("2018-03-01", "2018-06-01", "2018-09-01")
+
+
+def test_dates_of_a_series_stay_with_its_samples():
+    X = MultiSource(ts=np.zeros((4, 3, 2)), images=np.zeros((4, 3, 1, 5, 5)), v=np.zeros((4, 1)))
+    known = X.with_dates(ts=["20180301", "2018-06-01", np.datetime64("2018-09-01")])
+    assert X.specs["ts"].dates is None and known.specs == X.specs
+    other = known.replace(v=np.ones((4, 2)))
+    parts = known[1:], known[[0, 2]], known.materialize(), known.select(["ts"]), other, pickle_back(known)
+    for part in (*parts, MultiSource.concatenate([known, X]), known.replace(ts=np.ones((4, 3, 5)))):
+        assert part.specs["ts"].dates == DATES
+    assert known.replace(ts=np.ones((4, 2, 2))).specs["ts"].dates is None  # as many dates no longer
+    assert known.with_dates(images=DATES).specs["images"].dates == DATES
+    assert known.with_dates(ts=[0, 5, 9]).specs["ts"].dates is None  # days whose year is not known
+
+
+def pickle_back(X):
+    return pickle.loads(pickle.dumps(X))
+
+
+@pytest.mark.parametrize(
+    ("dates", "error", "words"),
+    [
+        ({"s2": DATES}, KeyError, "no source 's2'; it has"),
+        ({"v": DATES}, ValueError, r"dates must be of a series; X\['v'\] is a vector"),
+        ({"ts": DATES[:2]}, ValueError, r"dates of X\['ts'\] must have one date for each of the 3"),
+        ({"ts": DATES[::-1]}, ValueError, r"dates of X\['ts'\] must be in ascending order"),
+    ],
+)
+def test_dates_must_be_those_of_a_series(dates, error, words):
+    with pytest.raises(error, match=words):
+        MultiSource(ts=np.zeros((4, 3, 2)), v=np.zeros((4, 1))).with_dates(**dates)
+
+
+def test_samples_of_other_seasons_are_told_where_they_are_joined_and_predicted():
+    rng, y = np.random.default_rng(0), np.arange(24) % 2
+    X = MultiSource(ts=rng.normal(size=(24, 3, 2)))
+    spring, later, autumn = (
+        X.with_dates(ts=[f"{year}-{month}-10", f"{year}-{month}-20", "2025-06-01"])
+        for year, month in ((2018, "03"), (2020, "02"), (2018, "05"))
+    )
+    words = r"X\['ts'\] must have its dates at the times of the year of {}; date 0 \(from 0\) is 2018-05-10,"
+    with pytest.warns(UserWarning, match=words.format("part 0") + " that of part 0 2018-03-10"):
+        MultiSource.concatenate([spring, autumn])
+    MultiSource.concatenate([spring, later])  # some weeks apart, in another year
+    network = M3FusionClassifier(max_epochs=1, random_state=0).fit(spring, y)
+    forest = stacked_forest(n_estimators=2, random_state=0).fit(spring, y)
+    for model in (network, forest):
+        expected = model.predict_proba(X)  # whose dates nobody knows
+        np.testing.assert_array_equal(model.predict_proba(later), expected)
+        with pytest.warns(UserWarning, match=words.format("fit") + " that of fit 2018-03-10"):
+            np.testing.assert_array_equal(model.predict_proba(autumn), expected)

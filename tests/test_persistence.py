@@ -61,6 +61,19 @@ def test_names_of_columns_travel_along(tmp_path):
         twin.predict(frame[frame.columns[::-1]])
 
 
+def test_dates_travel_along(tmp_path):
+    X, y = make_samples()
+    dates = [f"2018-0{month}-15" for month in range(1, 1 + X.specs["ts"].n_dates)]
+    clf = M3FusionClassifier(**SMALL).fit(X.with_dates(ts=dates), y)
+    clf.save(tmp_path / "model.m3f")
+    twin = M3FusionClassifier.load(tmp_path / "model.m3f")
+    assert twin.sources_["ts"].dates == clf.sources_["ts"].dates == tuple(dates)
+    assert twin.content_hash() == clf.content_hash()
+    assert twin.content_hash() != M3FusionClassifier(**SMALL).fit(X, y).content_hash()
+    with pytest.warns(UserWarning, match="at the times of the year of fit"):
+        twin.predict(X.with_dates(ts=[*dates[:-1], "2018-11-15"]))
+
+
 def test_columns_of_a_table_among_the_sources_travel_along(tmp_path):
     X, _ = make_samples()
     table = pd.DataFrame(np.random.default_rng(1).normal(size=(len(X), 2)), columns=["elevation", "slope"])

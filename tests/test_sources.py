@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from m3fusion_sk.columns import column_names, parse_columns
 from m3fusion_sk.sources import (
     PatchSpec,
     SeriesSpec,
@@ -12,9 +13,7 @@ from m3fusion_sk.sources import (
     check_lengths,
     check_names,
     check_shape,
-    column_names,
     infer_spec,
-    parse_columns,
     spec_from_layout,
 )
 

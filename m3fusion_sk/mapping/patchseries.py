@@ -16,7 +16,7 @@ class PatchSeriesReader:
     def __init__(self, name, raster):
         self.size = as_sides(raster.size, f"size of source {name!r}")
         self.series = SeriesReader(name, raster)
-        self.spec = PatchSeriesSpec(*self.series.spec.shape, *self.size)
+        self.spec = PatchSeriesSpec(*self.series.spec.shape, *self.size, self.series.spec.dates)
         self.grid, self.dtype, self.paths = self.series.grid, self.series.dtype, self.series.paths
         self.stacks, self.dates = self.series.stacks, self.series.dates
 

@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from ..classifier import M3FusionClassifier
-from ..inside import find_inside
+from ..inside import find_inside, first_inside
+from ..validation import check_specs
 from .assembly import sidecars
 from .files import stamps
 from .grid import as_sides, is_count
@@ -193,6 +194,7 @@ class ChunkedPredictor:
     def _job(self, scene):
         """All parameters, checked."""
         _check_scene(scene)
+        check_specs(first_inside(self.estimator), scene.specs)
         if self.quicklook:
             check_quicklook()
         chunk = as_sides(self.chunk_size, "chunk_size")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..multisource import MultiSource
+from ..sources import dates_of
 from .grid import is_count
 from .shapefile import check_shapefile
 from .shapes import are_points, burn, extent, locate, to_pixels
@@ -244,7 +245,11 @@ def _extract(scene, rows, cols, block_size):
     if not valid.all():
         for name in values:  # one at a time: patches may fill the memory
             values[name] = values[name][valid]
-    return MultiSource(values), valid, {f"without_{name}": n for name, n in lacking.items()}
+    return (
+        MultiSource(values).with_dates(**dates_of(scene.specs)),
+        valid,
+        {f"without_{name}": n for name, n in lacking.items()},
+    )
 
 
 def _squares(rows, cols, block_size):

@@ -7,6 +7,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from ..multisource import MultiSource
+from ..sources import dates_of
 from .files import hash_files
 from .grid import Alignment
 from .labelraster import is_label_raster, labelled_raster
@@ -28,8 +29,8 @@ class Scene:
     ----------
     sources : dict of str to SeriesRaster, PatchRaster, VectorRaster or PatchSeriesRaster
         The sources by name. An estimator trained on samples of one scene predicts on any scene with the
-        same names, bands in the same order and dates at the same times of the year, which values do not
-        tell; one of scikit-learn's that takes plain tables, with the same order of sources too.
+        same names, bands in the same order and dates at the same times of the year; one of scikit-learn's
+        that takes plain tables, with the same order of sources too.
     grid : str
         Name of the source whose pixels are the target grid.
     optional : str or collection of str, default=()
@@ -188,8 +189,8 @@ class Scene:
             if name in self.optional:
                 values[name] = with_nan(values[name], ~has_data[name])
         required = [has for name, has in has_data.items() if name not in self.optional]
-        any_source = np.logical_or.reduce(list(has_data.values()))
-        return MultiSource(values), np.logical_and.reduce([any_source, *required])
+        valid = np.logical_and.reduce([np.logical_or.reduce(list(has_data.values())), *required])
+        return MultiSource(values).with_dates(**dates_of(self.specs)), valid
 
     def read(self, window):
         """All sources for the pixels of a window of the target grid.

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..dates import as_days
+from ..dates import as_days, as_text
 from ..gaps import fill_linear
 from ..sources import SeriesSpec
 from .calendar import (
@@ -51,6 +51,7 @@ class SeriesReader:
         self.days = None
         if self.dates is not None:
             self.days = as_days(self.dates, self.spec.n_dates, f"dates of source {name!r}")
+            self.spec = replace(self.spec, dates=as_text(self.dates))
         self.has_gaps = self.mask is not None or self.stack.may_lack_data
         self.dtype = np.dtype(np.float32) if self.has_gaps else self.stack.dtype
         self.paths = self.stack.paths + (self.mask.stack.paths if self.mask else ())
