@@ -60,9 +60,9 @@ def parse_columns(names):
     return sources, order
 
 
-def places_in(table, sources):
+def places_in(columns, sources):
     """Which columns hold the values of sources, one after the other: as names tell, or all as they are."""
-    parsed, order = parse_columns(getattr(table, "columns", []))
+    parsed, order = parse_columns(columns)
     if not parsed:
         return slice(None)
     shapes = [{name: (spec.kind, spec.shape) for name, spec in each.items()} for each in (parsed, sources)]

@@ -333,7 +333,7 @@ class MultiSource:
         -------
         MultiSource
         """
-        array = np.asarray(array)[:, places_in(array, sources)]
+        array = np.asarray(array)[:, places_in(getattr(array, "columns", []), sources)]
         stops = np.cumsum([spec.size for spec in sources.values()])
         if array.shape[1] != stops[-1]:
             raise ValueError(

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
-from .columns import parse_columns, warn_of_near_names
+from .columns import parse_columns, places_in, warn_of_near_names
 from .multisource import MultiSource
 from .patchview import PatchView
 from .rows import row_blocks
@@ -51,7 +51,7 @@ def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=No
         With the sources in the order that ``fit`` saw, or in that of `names`.
     """
     _refuse_containers_of_x(X)
-    if not reset and layout is None and not hasattr(estimator, "feature_names_in_"):
+    if not reset and not hasattr(estimator, "feature_names_in_"):
         X = _sources_of_table(estimator, X)
     if _is_table(X):
         X = _check_table(estimator, X, reset, layout, allow_nan)
@@ -62,6 +62,7 @@ def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=No
             f"X must have at least one sample for {type(estimator).__name__}; got 0 sample(s): {X!r}."
         )
     if reset:
+        X = _in_order_of(layout, X)
         _describe(estimator, X)
     else:
         sources = {name: estimator.sources_[name] for name in names or estimator.sources_}
@@ -208,11 +209,30 @@ def _sources_of_table(estimator, X):
     return MultiSource.from_flat(np.asarray(X)[:, order], sources)
 
 
+def _in_order_of(layout, X):
+    """Sources in the order of a layout that describes them: tables will be cut by it."""
+    sources = {} if layout is None else _sources_of_layout(layout)
+    return X.select(list(sources)) if sources == X.specs else X
+
+
+def _sources_of_layout(layout):
+    if not isinstance(layout, Mapping):
+        raise TypeError(f"layout must be a dict, such as {{'ts': (34, 16)}}; got {layout!r}.")
+    return {name: spec_from_layout(name, shape) for name, shape in layout.items()}
+
+
+def _places_by_name(names, sources):
+    """Where the columns of these sources stand, if their names tell; None if they do not."""
+    try:
+        return places_in(names, sources) if parse_columns(names)[0] == sources else None
+    except ValueError:  # some are named by source, some are not
+        return None
+
+
 def _sources_of_columns(estimator, layout):
     if layout is not None:
-        if not isinstance(layout, Mapping):
-            raise TypeError(f"layout must be a dict, such as {{'ts': (34, 16)}}; got {layout!r}.")
-        return {name: spec_from_layout(name, shape) for name, shape in layout.items()}, None
+        sources = _sources_of_layout(layout)
+        return sources, _places_by_name(getattr(estimator, "feature_names_in_", []), sources)
     if not hasattr(estimator, "feature_names_in_"):
         return None, None
     sources, order = parse_columns(estimator.feature_names_in_)

@@ -7,9 +7,10 @@ from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array, dok_array
 from sklearn.base import BaseEstimator
 
-from m3fusion_sk import MultiSource
+from m3fusion_sk import M3FusionClassifier, MultiSource
 from m3fusion_sk.patchview import PatchView
 from m3fusion_sk.sources import PatchSpec, SeriesSpec, VectorSpec
+from m3fusion_sk.transformer import SourceTransformer
 from m3fusion_sk.validation import check_sources
 
 LAYOUT = {"ts": (3, 2), "patch": (1, 2, 2)}
@@ -250,3 +251,42 @@ def test_bands_behind_rows_and_columns_are_told(model):
     with pytest.warns(UserWarning, match=r"X\['patch'\] has 9 bands of 9 x 4 pixels.*np.moveaxis"):
         check_sources(model, {"patch": np.zeros((3, 9, 9, 4))}, reset=True)
     check_sources(Model(), {"patch": np.zeros((3, 4, 9, 9))}, reset=True)
+
+
+class Given(SourceTransformer):
+    """Keeps what comes to it."""
+
+    def __init__(self, layout=None):
+        self.layout = layout
+
+    def fit(self, X, y=None):
+        self.seen_ = self._check(X, reset=True)
+        return self
+
+
+@pytest.mark.parametrize("columns", ["in order", "permuted"])
+@pytest.mark.parametrize("fitted_to", ["table", "dict"])
+def test_names_of_columns_tell_what_a_layout_does_not(columns, fitted_to):
+    rng = np.random.default_rng(0)
+    X = MultiSource(ts=rng.normal(size=(9, 3, 2)), v=rng.normal(size=(9, 4)))
+    frame = pd.DataFrame(np.asarray(X), columns=X.column_names)
+    if columns == "permuted":
+        frame = frame[rng.permutation(frame.columns)]
+    step = Given(layout={"v": 4, "ts": (3, 2)}).fit(frame if fitted_to == "table" else X)
+    assert step.seen_.names == ("v", "ts")  # in the order of the layout
+    for seen in (step.seen_, step._check(frame, reset=False)):
+        for name in X.names:
+            np.testing.assert_array_equal(seen[name], X[name])
+
+
+def test_a_table_is_cut_by_the_layout_whatever_the_order_of_the_fitted_sources():
+    rng, y = np.random.default_rng(0), np.arange(24) % 2
+    arrays = {"ts": rng.normal(size=(24, 3, 2)), "v": rng.normal(size=(24, 4))}
+    model = M3FusionClassifier(hidden_size=4, max_epochs=1, layout={"v": 4, "ts": (3, 2)}, random_state=0)
+    expected = model.fit(arrays, y).predict_proba(arrays)
+    table = np.hstack([arrays["v"], arrays["ts"].reshape(24, -1)])
+    np.testing.assert_array_equal(model.predict_proba(table), expected)
+    np.testing.assert_array_equal(model.fit(table, y).predict_proba(table), expected)
+    odd = pd.DataFrame(table, columns=[f"a_f{i}" for i in range(10)])  # names that only look like a source's
+    model.fit(odd, y)
+    np.testing.assert_array_equal(model.predict_proba(odd), expected)
