@@ -5,6 +5,10 @@ import json
 import os
 import pickle
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -28,6 +32,8 @@ from m3fusion_sk.mapping import (
     VectorRaster,
 )
 from m3fusion_sk.mapping.arrays import ArrayFile
+from m3fusion_sk.mapping.legend import Legend
+from m3fusion_sk.mapping.run import locked
 from m3fusion_sk.mapping.runkey import RunKey, hash_estimator
 
 FEW = CodeReader(range(1, 6))  # classes that a legend can show
@@ -46,9 +52,15 @@ class Reader:
         return {}
 
     def predict_proba(self, X):
-        if getattr(self, "hook", None):
-            self.hook()
-        return np.eye(9)[np.asarray(X["v"])[:, 0].astype(int) - 1]
+        seen = self.hook() if getattr(self, "hook", None) else None
+        return np.eye(9)[
+            (np.asarray(X["v"])[:, 0].astype(int) if seen is None else np.full(len(X), seen)) - 1
+        ]
+
+
+class Percent(Reader):
+    def predict_proba(self, X):
+        return 100 * super().predict_proba(X)
 
 
 def plain(path, value, size=4, **profile):
@@ -300,7 +312,7 @@ def test_files_of_others_beside_a_map_are_not_replaced_unasked(tmp_path, name):
     scene = write_scene(tmp_path)
     (tmp_path / name).write_text("of the user")
     predictor = ChunkedPredictor(FEW, 5, quicklook=True)
-    with pytest.raises(RunMismatch, match=r"exists already \(not by a run\)"):
+    with pytest.raises(RunMismatch, match=r"exists already \(not by a run of this map\)"):
         predictor.predict(scene, tmp_path / "map.tif")
     assert (tmp_path / name).read_text() == "of the user"
     predictor.predict(scene, tmp_path / "map.tif", overwrite=True)
@@ -491,3 +503,161 @@ def test_estimators_speak_for_themselves_and_functions_count_by_their_code():
 
     assert hash_estimator([makes(2)]) == hash_estimator([makes(2)])
     assert len({hash_estimator([f]) for f in (makes(2), makes(3), also(2))}) == 3
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "part of a virtual raster"])
+def test_a_link_that_leads_elsewhere_under_way_is_found(tmp_path, what):
+    for name, value in {"old": 1, "new": 2}.items():
+        (tmp_path / name).mkdir()
+        plain(tmp_path / name / "s.tif", value)
+    link, read = {
+        "file": ("s.tif", "s.tif"),
+        "folder": ("now", "now/s.tif"),
+        "part of a virtual raster": ("s.tif", "all.vrt"),
+    }[what]
+    target = "{}" if what == "folder" else "{}/s.tif"
+    os.symlink(target.format("old"), tmp_path / link)
+    if read == "all.vrt":
+        write_vrt(tmp_path / read, "s.tif", 4, 4)
+    calls = []
+
+    def hook():
+        calls.append(1)
+        if len(calls) == 3:
+            (tmp_path / link).unlink()
+            os.symlink(target.format("new"), tmp_path / link)
+
+    with pytest.raises(MapNotWritten, match="has changed while"):
+        ChunkedPredictor(Reader(hook), 1).predict(scene_of(tmp_path / read), tmp_path / "map.tif")
+    path = ChunkedPredictor(Reader(), 1).predict(scene_of(tmp_path / read), tmp_path / "map.tif")
+    assert (read_map(path) == 2).all()
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("how", ["touched", "written again", "exchanged for a copy"])
+def test_a_file_that_is_touched_costs_no_chunk_but_those_under_way(tmp_path, how, n_jobs):
+    path, journal = tmp_path / "s.tif", tmp_path / "map.tif.run" / "journal.jsonl"
+    plain(path, 3)
+    touched = []
+
+    def touch():
+        if not touched and journal.exists() and len(journal.read_bytes().splitlines()) > 3:
+            touched.append(len(journal.read_bytes().splitlines()))
+            if how == "exchanged for a copy":
+                shutil.copy(path, tmp_path / "copy.tif")
+                os.replace(tmp_path / "copy.tif", path)
+            elif how == "written again":
+                path.write_bytes(path.read_bytes())
+            os.utime(path, (time.time() + 100, time.time() + 100))
+
+    def whenever():
+        while not touched:
+            touch()
+            time.sleep(0.001)
+
+    scene, predictor = (
+        scene_of(path),
+        ChunkedPredictor(Reader(touch if n_jobs == 1 else None), 1, n_jobs=n_jobs),
+    )
+    if n_jobs == 2:
+        threading.Thread(target=whenever, daemon=True).start()
+    assert (read_map(predictor.predict(scene, tmp_path / "map.tif")) == 3).all()
+    assert touched
+    report = json.loads((tmp_path / "map.report.json").read_text())
+    assert report["chunks"] == {"all": 16, "in_this_run": 16}
+
+
+def test_what_was_computed_while_a_file_was_another_does_not_count(tmp_path):
+    """It is written to and back between two looks: the chunk that saw it is computed again."""
+    path, calls = tmp_path / "s.tif", []
+    plain(path, 1)
+    original = path.read_bytes()
+
+    def misled():
+        calls.append(1)
+        if len(calls) == 3:
+            plain(path, 2)
+            path.write_bytes(original)
+            return 2
+
+    path = ChunkedPredictor(Reader(misled), 1).predict(scene_of(path), tmp_path / "map.tif")
+    assert (read_map(path) == 1).all() and len(calls) > 16
+
+
+def test_the_keyboard_stops_the_hashing_of_large_files(tmp_path):
+    path = plain(tmp_path / "s.tif", 1)
+    os.truncate(path, 1 << 36)  # with a hole that takes no room
+    code = (
+        "import signal, sys; from m3fusion_sk.mapping.files import hash_files\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "print('now', flush=True); hash_files([sys.argv[1]])"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout.readline() == "now\n"
+        time.sleep(0.5)
+        running.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in running.communicate(timeout=20)[1]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_error_says_where_it_was_and_what_is_kept(tmp_path, n_jobs):
+    scene = scene_of(plain(tmp_path / "s.tif", 1))
+    write(tmp_path / "s.tif", np.arange(1, 17, dtype=np.uint8).reshape(1, 4, 4) % 14)  # the last is no class
+    scene = scene_of(tmp_path / "s.tif")
+    with pytest.raises(IndexError) as caught:
+        ChunkedPredictor(Reader(), 1, n_jobs=n_jobs).predict(scene, tmp_path / "map.tif")
+    notes = "\n".join(caught.value.__notes__)
+    assert "This was at Window(col_off=1, row_off=2, width=1, height=1)." in notes
+    assert f"of 16 chunks are kept in {tmp_path}/map.tif.run: the same call goes on with them." in notes
+
+
+def test_percents_are_no_probabilities(tmp_path):
+    words = "Percent must return probabilities, between 0 and 1; got 0 to 100 at Window"
+    with pytest.raises(ValueError, match=words):
+        ChunkedPredictor(Percent()).predict(scene_of(plain(tmp_path / "s.tif", 1)), tmp_path / "map.tif")
+
+
+def test_labels_that_no_file_can_hold_are_refused_before_the_map(tmp_path):
+    with pytest.raises(ValueError, match=r"text that files can hold; got 'a\\udc80'"):
+        Legend.of(["a\udc80", "b"])
+    assert Legend.of(["for\u00eat", "\u6797"]).names == ("for\u00eat", "\u6797")
+
+
+def test_chunks_on_another_disk_are_refused(tmp_path):
+    scene = scene_of(plain(tmp_path / "s.tif", 1))
+    (tmp_path / "elsewhere").mkdir()
+    os.symlink("elsewhere", tmp_path / "map.tif.run")
+    with pytest.raises(NotADirectoryError, match=r"must lie on the disk of the map; .*map.tif.run is a link"):
+        ChunkedPredictor(Reader()).predict(scene, tmp_path / "map.tif")
+
+
+def test_a_warning_about_the_picture_does_not_cost_the_map(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no glyph")
+
+    monkeypatch.setattr("m3fusion_sk.mapping.run.write_quicklook", fail)
+    scene = scene_of(plain(tmp_path / "s.tif", 1))
+    for _ in range(2):  # warnings are errors here
+        with pytest.raises(UserWarning, match="has no quick-look: it could not be drawn"):
+            ChunkedPredictor(Reader(), quicklook=True).predict(scene, tmp_path / "map.tif")
+        assert (read_map(tmp_path / "map.tif") == 1).all() and not (tmp_path / "map.tif.run").exists()
+
+
+def test_a_lock_that_says_by_itself_whose_it_is_stays_as_it_is(tmp_path):
+    """Where files cannot be locked, what stands in it tells whether its process lives."""
+    name = tmp_path / ".map.tif.lock"
+    name.write_text("123\nmachine\n")
+    with locked(tmp_path / "map.tif"):
+        assert name.read_text() == "123\nmachine\n"
+    assert not name.exists()
+    with locked(tmp_path / "map.tif"):
+        assert name.read_text() == f"process {os.getpid()} on {socket.gethostname()}"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_lock_of_another_user_is_named(tmp_path):
+    name = tmp_path / ".map.tif.lock"
+    name.touch(0o400)
+    with pytest.raises(PermissionError, match=r"map.tif.lock, which an earlier run left, is not. Remove it"):
+        locked(tmp_path / "map.tif").__enter__()

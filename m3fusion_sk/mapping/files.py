@@ -6,7 +6,9 @@ import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from threading import Event
 from xml.etree import ElementTree
 
 import numpy as np
@@ -23,6 +25,7 @@ SIDECARS = ".aux.xml", ".ovr", ".msk"
 _VIRTUAL, _IN_MEMORY = "/vsi", "/vsimem/"
 _SCHEMES = "zip+file://", "tar+file://", "gzip+file://", "file://", "zip://", "tar://", "gzip://"
 _HASHERS = 4  # threads that hash files
+_HASHED_AT_ONCE = 1 << 22  # bytes
 _OF_ZARR = ".zarray", "zarr.json"  # whose chunks lie beside and below
 
 
@@ -108,9 +111,11 @@ class RasterFile:
 
     def files(self):
         """All files on this machine that its values come from."""
-        return local_files(self.path)
+        return list(local_files(self.path))
 
-    watched = files
+    def watched(self):
+        """The same by the names that they are read by, which may be links."""
+        return list(local_files(self.path).values())
 
     def facts(self):
         """What a run's key holds beside the hashes of the files."""
@@ -177,20 +182,27 @@ def as_nodata(value, dtype):
 
 
 def local_files(path):
-    """The files on this machine that a raster's values come from, those of virtual rasters included."""
+    """The files on this machine that a raster's values come from, those of virtual rasters included.
+
+    Returns
+    -------
+    dict of pathlib.Path to pathlib.Path
+        Each file and the name that it is read by, which may be a link or go through one.
+    """
     found, waiting = {}, _members(path) or [str(path)]
     while waiting:
-        here = _on_disk(waiting.pop(0))
+        place = _place(waiting.pop(0))
+        here = None if place is None else place.resolve()
         if here is None or here in found:
             continue
-        found[here] = None
+        found[here] = place.absolute()
         if _is_virtual(here):
             _warn_of_members(here)
             waiting.extend(_members(here))
         elif here.name in _OF_ZARR:
             waiting.extend(str(each) for each in sorted(here.parent.rglob("*")) if each.is_file())
     sidecars = {f"{here}{suffix}" for here in found for suffix in SIDECARS}
-    return [here for here in found if str(here) not in sidecars]
+    return {here: place for here, place in found.items() if str(here) not in sidecars}
 
 
 def _is_virtual(path):
@@ -280,17 +292,26 @@ def hash_rows(read, height, step=256):
 
 def hash_files(paths):
     """SHA-256 of each file, by path."""
+    stopped = Event()
     with ThreadPoolExecutor(_HASHERS) as threads:
-        return dict(zip(paths, threads.map(_hash_file, paths), strict=True))
+        try:
+            hashes = threads.map(partial(_hash_file, stopped=stopped), paths)
+            return dict(zip(paths, hashes, strict=True))
+        except BaseException:  # the keyboard's too: the threads are waited for
+            stopped.set()
+            raise
 
 
-def _hash_file(path):
+def _hash_file(path, stopped):
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while (block := file.read(_HASHED_AT_ONCE)) and not stopped.is_set():
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def stamps(paths):
-    """Size and time of modification of files, by which a change under way is seen; None where one is gone."""
+    """What tells a change under way of files: where links lead, size and time; None where one is gone."""
     found = {}
     for path in paths:
         try:
@@ -298,5 +319,5 @@ def stamps(paths):
         except FileNotFoundError:
             found[str(path)] = None
         else:
-            found[str(path)] = state.st_size, state.st_mtime_ns
+            found[str(path)] = os.path.realpath(path), state.st_size, state.st_mtime_ns
     return found

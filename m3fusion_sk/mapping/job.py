@@ -14,6 +14,8 @@ from .legend import Legend
 
 __all__ = ["ChunkResult", "Job", "Pixels"]
 
+_SLACK = 1e-3  # by rounding, in bfloat16 say
+
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
@@ -71,10 +73,14 @@ class Job:
         """Predict a chunk that was read."""
         start, watch = time.perf_counter(), CuttingTime()
         X, rows = watch.over(pixels.X), np.flatnonzero(pixels.valid)
-        parts = [
-            self._predict_rows(X[rows[first : first + self.batch_size]], pixels.window)
-            for first in range(0, len(rows), self.batch_size)
-        ]
+        blocks = [rows[first : first + self.batch_size] for first in range(0, len(rows), self.batch_size)]
+        try:
+            parts = [self._predict_rows(X[block], pixels.window) for block in blocks]
+        except Exception as error:
+            error.add_note(
+                f"This was at {pixels.window}. If memory is short, lower chunk_size or batch_size."
+            )
+            raise
         arrays = {}
         for layer in self.layers if parts else []:
             arrays[layer.name] = self._placed(
@@ -166,4 +172,9 @@ def _check_proba(proba, shape, estimator, window):
         raise ValueError(
             f"predict_proba of {type(estimator).__name__} must return finite numbers; got NaN or infinity at "
             f"{window}."
+        )
+    if proba.size and (proba.min() < -_SLACK or proba.max() > 1 + _SLACK):
+        raise ValueError(
+            f"predict_proba of {type(estimator).__name__} must return probabilities, between 0 and 1; got "
+            f"{proba.min():g} to {proba.max():g} at {window}."
         )

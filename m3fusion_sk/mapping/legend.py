@@ -58,6 +58,7 @@ class Legend:
         labels = np.asarray(classes).tolist()
         codes = labels if all(map(_is_code, labels)) else list(range(1, len(labels) + 1))
         names, extra = tuple(map(str, labels)), () if reject is None else (UNSURE,)
+        _check_text(names)
         if reject is not None:
             reject = _checked_reject(reject, names)
             codes = [*codes, max(codes) + 1]
@@ -95,6 +96,18 @@ class Legend:
 
 def _is_code(label):
     return isinstance(label, Integral) and not isinstance(label, bool) and 1 <= label <= LARGEST
+
+
+def _check_text(names):
+    """Refuse text that no file can hold, as what was decoded wrongly."""
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError as error:
+        wrong = next(name for name in names if not name.isprintable())
+        raise ValueError(
+            f"Labels must be text that files can hold; got {wrong!r} ({error.reason}). Decode them with the "
+            "encoding that they were written in."
+        ) from error
 
 
 def _checked_reject(reject, names):

@@ -59,20 +59,24 @@ class Progress:
 
 @contextmanager
 def told_how_to_resume(folder, n_chunks, store):
-    """When the keyboard interrupts, say what is kept and how to go on."""
+    """When the keyboard interrupts, or something fails, say what is kept and how to go on."""
     try:
         yield
+    except Exception as error:
+        if folder.is_dir():
+            error.add_note(f"{_kept(store, n_chunks)} in {folder}: the same call goes on with them.")
+        raise
     except KeyboardInterrupt:
         command = " ".join(map(shlex.quote, sys.orig_argv))
         script = getattr(sys.modules["__main__"], "__file__", None) is not None
         how = f"run the same command again:\n  {command}" if script else "make the same call again."
-        kept = f"{len(store.journal.read())} of {n_chunks} chunks are kept in {folder}"
-        print(
-            f"\nStopped. {kept}; to resume, {how}",
-            file=sys.stderr,
-            flush=True,
-        )
+        kept = f"{_kept(store, n_chunks)} in {folder}"
+        print(f"\nStopped. {kept}; to resume, {how}", file=sys.stderr, flush=True)
         raise
+
+
+def _kept(store, n_chunks):
+    return f"{len(store.journal.read())} of {n_chunks} chunks are kept"
 
 
 def make_report(key, job, store, progress, outputs):

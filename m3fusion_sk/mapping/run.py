@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,6 +33,8 @@ from .workers import on_cluster, one_by_one, with_processes
 __all__ = ["Run", "beside", "locked"]
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_OWNER = "process "
 
 
 def beside(path, suffix):
@@ -51,11 +53,13 @@ def locked(path):
         raise MapBusy(
             f"Another run is writing {path} ({_owner(name)}). Wait for it, or choose another name."
         ) from None
-    except PermissionError as error:
-        raise PermissionError(
-            f"The map's folder must be one that can be written to; {path.parent} is not. Choose another."
-        ) from error
     except OSError as error:
+        if error.errno in _FORBIDDEN:
+            left = f"{name}, which an earlier run left, is not. Remove it, unless that run goes on"
+            what = left if name.exists() and os.access(path.parent, os.W_OK) else f"{path.parent} is not"
+            raise PermissionError(
+                f"The map's folder must be one that can be written to; {what}. Or choose another."
+            ) from error
         if error.errno not in _FULL:
             raise
         raise MapNotWritten(
@@ -63,7 +67,11 @@ def locked(path):
         ) from error
     try:
         with suppress(OSError):  # a full disk is met later, where it matters
-            name.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            held = (
+                name.read_text()
+            )  # by someone else, where files cannot be locked: theirs says whether they live
+            if not held or held.startswith(_OWNER):
+                name.write_text(f"{_OWNER}{os.getpid()} on {socket.gethostname()}")
         yield
     finally:
         name.unlink(missing_ok=True)
@@ -117,6 +125,11 @@ class Run:
             raise NotADirectoryError(
                 f"The map needs a folder named {self.folder} while it is made; that is a file. Move it away."
             )
+        if self.folder.is_symlink():
+            raise NotADirectoryError(
+                f"Chunks must lie on the disk of the map; {self.folder} is a link. Move its folder back, or "
+                "choose another place for the map."
+            )
         if self.overwrite:
             return
         there = {name: path for name, path in self.finals.items() if path.exists()}
@@ -133,7 +146,7 @@ class Run:
             raise self._taken(self.path, "but its report is lost, or it is no longer as it was written")
         if not is_of_map(report, self.path):
             for path in filter(Path.exists, beside_it):
-                raise self._taken(path, "not by a run")
+                raise self._taken(path, "not by a run of this map", "The file")
 
     def _taken(self, path, reason, what="The map"):
         return RunMismatch(
@@ -150,26 +163,26 @@ class Run:
                 self._check_whole(store)
             with told_how_to_resume(self.folder, len(windows), store):
                 progress = self._work(store, windows, n_jobs, client, verbose)
-                self._check_inputs(store)
+                self._are_as_before(store)
                 self._check_arrays(store)
                 self._complete(store, progress, quicklook)
 
     def _work(self, store, windows, n_jobs, client, verbose):
-        todo = [chunk for chunk in range(len(windows)) if chunk not in store.records]
         sizes = [window.height * window.width for window in windows]
-        progress = Progress(sum(sizes), sum(sizes) - sum(sizes[chunk] for chunk in todo), bool(verbose))
+        progress = Progress(sum(sizes), sum(sizes[chunk] for chunk in store.records), bool(verbose))
         try:
-            for record in self._records(todo, n_jobs, client):
-                self._check_inputs(store)  # before the chunk counts
-                store.record(record)
-                progress.update(record["pixels"])
+            while todo := [chunk for chunk in range(len(windows)) if chunk not in store.records]:
+                with closing(self._records(todo, n_jobs, client)) as records:
+                    for record in records:
+                        if not self._are_as_before(store):
+                            break  # nothing counts that was under way
+                        store.record(record)
+                        progress.update(record["pixels"])
         finally:
             progress.close()
         return progress
 
     def _records(self, todo, n_jobs, client):
-        if not todo:
-            return iter(())
         if client is not None:
             return on_cluster(self.job, self.folder, todo, client)
         if n_jobs > 1:
@@ -184,14 +197,22 @@ class Run:
             store.remove()  # a run of whole files is another one
             raise
 
-    def _check_inputs(self, store):
-        """Refuse to go on where a file is no longer the one that the key was made of.
+    def _are_as_before(self, store):
+        """Whether no file was written to or exchanged since this was asked last; False if in vain.
 
-        One that is gone says nothing about the chunks: whoever reads it next will fail.
+        Refused is a file that is no longer the one that the key was made of. One that is gone says nothing
+        about the chunks: whoever reads it next will fail.
         """
         after = stamps(self.before)
         changed = [path for path, stamp in self.before.items() if after[path] not in (None, stamp)]
+        if not changed:
+            return True
+        with suppress(OSError):  # it is none that can be read
+            if self.key.is_of(self.job.scene):
+                self.before |= {path: after[path] for path in changed}
+                return False
         self._refuse(changed, store)
+        return False
 
     def _check_arrays(self, store):
         """The same for arrays: their values are looked at again, since one can change unseen by its file."""
@@ -219,7 +240,7 @@ class Run:
             outputs[layer.name] = assemble(mosaic, self.job.legend, self.key, final), final
         told = make_report(self.key, self.job, store, progress, outputs)
         (finished, _), *others = outputs.values()
-        drawn = self._drawn(finished, self.folder) if quicklook else None
+        drawn, problem = self._drawn(finished, self.folder) if quicklook else (None, None)
         if drawn is not None:
             told["quicklook"] = told_of(drawn, self.picture)
             others.append((drawn, self.picture))
@@ -230,20 +251,25 @@ class Run:
             publish(*each)
         publish(finished, self.path)
         self._clean_up()
+        self._tell(problem)
 
     def _drawn(self, finished, folder):
-        """The quick-look of a map, or None with a warning: a picture must not cost the map."""
+        """The quick-look of a map, or why there is none: a picture must not cost the map."""
         try:
-            return write_quicklook(finished, Path(folder, "quicklook.png"))
+            return write_quicklook(finished, Path(folder, "quicklook.png")), None
         except OSError:  # a full disk, which the rest meets too
             raise
         except Exception as error:
+            return None, error
+
+    def _tell(self, problem):
+        """Warn, once the map is complete, that it has no quick-look: a warning may be an error."""
+        if problem is not None:
             warnings.warn(
-                f"{self.path} has no quick-look: it could not be drawn ({type(error).__name__}: {error}). "
-                "The map itself is not concerned; quicklook=False leaves the picture out.",
+                f"{self.path} has no quick-look: it could not be drawn ({type(problem).__name__}: "
+                f"{problem}). The map itself is not concerned; quicklook=False leaves the picture out.",
                 stacklevel=2,
             )
-            return None
 
     def _keep_report_of_replaced(self):
         """What belongs to the map that is replaced is known from here on, however often this is stopped."""
@@ -268,9 +294,9 @@ class Run:
         if self.picture.exists():
             return
         with _as_not_written(self.path, self.folder), TemporaryDirectory(dir=self.path.parent) as folder:
-            drawn = self._drawn(self.path, folder)
+            drawn, problem = self._drawn(self.path, folder)
             if drawn is None:
-                return
+                return self._tell(problem)
             told = {**read_report(self.report), "quicklook": told_of(drawn, self.picture)}
             publish(drawn, self.picture)
             self._write_report(told, Path(folder))

@@ -5,9 +5,11 @@ Each gives the records of finished chunks, whose files are on the disk, in any o
 
 import hashlib
 import time
+import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -62,9 +64,11 @@ def with_processes(job, folder, todo, n_jobs):
                 parallel = joblib.Parallel(
                     n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=_IN_FLIGHT * n_jobs
                 )
-                for record in parallel(joblib.delayed(work)(*sent, chunk) for chunk in list(left)):
-                    left.remove(record["chunk"])
-                    yield record
+                records = parallel(joblib.delayed(work)(*sent, chunk) for chunk in list(left))
+                with _closing_quietly(records):
+                    for record in records:
+                        left.remove(record["chunk"])
+                        yield record
         except BrokenProcessPool as error:
             attempts = attempts + 1 if len(left) == before else 1
             if attempts >= _ATTEMPTS:
@@ -73,6 +77,17 @@ def with_processes(job, folder, todo, n_jobs):
                     f"of memory ({str(error).splitlines()[0]}). Finished chunks are kept: run the same call "
                     "again with fewer n_jobs or a smaller chunk_size."
                 ) from error
+
+
+@contextmanager
+def _closing_quietly(records):
+    """Where no more are wanted, joblib would warn that some were computed in vain."""
+    try:
+        yield
+    finally:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*tasks", UserWarning)
+            records.close()
 
 
 def on_cluster(job, folder, todo, client):
