@@ -138,7 +138,9 @@ def test_a_window_is_a_window(scene, window):
         scene.read(window)
 
 
-@pytest.mark.parametrize(("rows", "cols"), [([], []), ([1, 2], [1]), ([[1]], [[1]]), (1, 1)])
+@pytest.mark.parametrize(
+    ("rows", "cols"), [([], []), ([1, 2], [1]), ([[1]], [[1]]), (1, 1), ([0.5], [0]), ([True], [False])]
+)
 def test_pixels_are_one_row_and_one_column_each(scene, rows, cols):
     with pytest.raises(ValueError, match=r"rows and cols must be .* one pixel at least; got shapes"):
         scene.extract(rows, cols)

@@ -323,10 +323,11 @@ def _check_common(alignments):
 
 def _check_pixels(rows, cols):
     rows, cols = np.asarray(rows), np.asarray(cols)
-    if rows.ndim != 1 or rows.shape != cols.shape or not len(rows):
+    whole = rows.dtype.kind in "iu" and cols.dtype.kind in "iu"
+    if rows.ndim != 1 or rows.shape != cols.shape or not len(rows) or not whole:
         raise ValueError(
-            "rows and cols must be one row and one column for each pixel, of one pixel at least; got shapes "
-            f"{rows.shape} and {cols.shape}."
+            "rows and cols must be a whole row and column for each pixel, of one pixel at least; got shapes "
+            f"{rows.shape} and {cols.shape} of {rows.dtype} and {cols.dtype}."
         )
     return rows, cols
 
