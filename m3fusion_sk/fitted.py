@@ -12,6 +12,11 @@ from .settings import check_choice
 class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin):
     """The methods of `M3FusionClassifier` that need a trained network."""
 
+    @property
+    def _allow_absent(self):
+        """Whether samples may lack sources: as it was fitted, whatever was set since."""
+        return self.net_.module_.settings["missing_sources"] == "drop"
+
     def predict(self, X):
         """The most probable class of each sample.
 

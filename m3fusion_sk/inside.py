@@ -2,6 +2,7 @@
 
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
@@ -62,13 +63,27 @@ def find_inside(estimator, method, what):
 
 
 def first_inside(estimator):
-    """The part of an estimator that samples come to first: the first step of a pipeline; None if unknown."""
+    """The part of an estimator that samples come to first: the first step of a pipeline; None if unknown.
+
+    Of several models, as of a vote, one is asked: they were fitted to the same samples.
+    """
     part = estimator
     while not hasattr(part, "sources_"):
-        part = part[0] if isinstance(part, Pipeline) and len(part) else _inner(part)[0]
+        if isinstance(part, Pipeline):
+            steps = [step for _, step in part.steps if step not in (None, "passthrough")]
+        else:
+            steps = [_inner(part)[0], *_several(part)]
+        part = next((step for step in steps if step is not None), None)
         if part is None:
             return None
     return part
+
+
+def _several(part):
+    """The fitted models of what holds some that take the same samples."""
+    if isinstance(part, CalibratedClassifierCV):
+        return [each.estimator for each in getattr(part, "calibrated_classifiers_", [])]
+    return getattr(part, "estimators_", []) if isinstance(part, VotingClassifier | StackingClassifier) else []
 
 
 def _inner(part):

@@ -82,6 +82,8 @@ class MultiSource:
         self.specs = {name: infer_spec(name, v.shape) for name, v in self._values.items()}
         tables = {name: tuple(v.columns) for name, v in values.items() if hasattr(v, "columns")}
         self.specs |= {name: replace(self.specs[name], names=names) for name, names in tables.items()}
+        if isinstance(sources, MultiSource):  # which may know more of them
+            self.specs |= {name: spec for name, spec in sources.specs.items() if name not in named}
         check_lengths({name: int(v.shape[0]) for name, v in self._values.items()})
 
     @classmethod
@@ -248,13 +250,13 @@ class MultiSource:
         values = {name: self._values[self._known(name)] for name in names}
         return self._view(values, {name: self.specs[name] for name in names}, self._rows)
 
-    def replace(self, **named):
+    def replace(self, /, **named):
         """The same samples with some sources replaced or added.
 
         Parameters
         ----------
         **named : array of shape (n_samples, ...)
-            New values, by name of the source.
+            New values, by name of the source. A series that has as many dates as before keeps their days.
 
         Returns
         -------
@@ -266,7 +268,7 @@ class MultiSource:
         specs = {name: with_dates_of(spec, self.specs.get(name)) for name, spec in made.specs.items()}
         return self._view(made._values, {**specs, **others}, None)  # names of their columns too
 
-    def with_dates(self, **dates):
+    def with_dates(self, /, **dates):
         """The same samples with the dates of their series, so that a model tells them from those of `fit`.
 
         Parameters
@@ -307,9 +309,9 @@ class MultiSource:
         parts = [part if isinstance(part, MultiSource) else MultiSource(part) for part in parts]
         if not parts:
             raise ValueError("MultiSource.concatenate needs at least one container; got none.")
-        check_alike([part.specs for part in parts])
+        specs = check_alike([part.specs for part in parts])
         joined = {name: np.concatenate([part.gather(name) for part in parts]) for name in parts[0].specs}
-        return MultiSource._view(joined, parts[0].specs, None)
+        return MultiSource._view(joined, specs, None)
 
     # ----- one flat table
 

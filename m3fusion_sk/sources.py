@@ -242,15 +242,18 @@ def check_columns(given, specs, where="fit"):
 
 
 def check_alike(parts):
-    """Refuse samples, by the specifications of their sources, that cannot be joined; tell of other dates."""
+    """The specifications of samples that are joined: an error if they differ, a warning if in season only."""
+    joined = parts[0]
     for i, specs in enumerate(parts):
-        if specs != parts[0]:
+        if specs != joined:
             raise ValueError(
-                f"MultiSource.concatenate needs the same sources in every part: part 0 has {parts[0]}, part "
+                f"MultiSource.concatenate needs the same sources in every part: part 0 has {joined}, part "
                 f"{i} has {specs}."
             )
-        check_columns(specs, parts[0], "part 0")
-        warn_of_dates(specs, parts[0], "part 0")
+        check_columns(specs, joined, "part 0")
+        warn_of_dates(specs, joined, "the parts before")
+        joined = {name: with_dates_of(specs[name], spec) for name, spec in joined.items()}  # as far as known
+    return {name: with_dates_of(spec, joined[name]) for name, spec in parts[0].items()}
 
 
 def dates_of(specs):

@@ -12,6 +12,7 @@ from .multisource import MultiSource
 from .patchview import PatchView
 from .rows import row_blocks
 from .sources import (
+    KINDS,
     PatchSpec,
     VectorSpec,
     check_columns,
@@ -87,18 +88,15 @@ def check_specs(part, specs):
     specs : dict of str to SeriesSpec, PatchSpec, VectorSpec or PatchSeriesSpec
     """
     sources = getattr(part, "sources_", None)
-    if sources is None or set(sources) == {FLAT_NAME}:
+    if not isinstance(sources, Mapping) or not all(isinstance(spec, KINDS) for spec in sources.values()):
         return
     chosen = hasattr(part, "_kept")  # of SelectSources
     kept = part._kept() if chosen else list(sources)
     there = {name: sources[name] for name in kept if name in specs}
-    absent = getattr(part, "_allow_absent", False)  # what comes behind the step says what it needs
-    may_lack = absent or getattr(part, "missing_sources", None) == "drop"
-    expected = there if there and may_lack else {name: sources[name] for name in kept}
-    check_names(list(specs), expected, others_allowed=chosen or absent)
+    may_lack = there and getattr(part, "_allow_absent", False)
+    check_names(list(specs), there if may_lack else {name: sources[name] for name in kept}, chosen)
     for name, spec in there.items():
         check_shape(name, ("n_samples", *specs[name].shape), spec)
-    check_columns(specs, there)
     warn_of_dates(specs, there)
 
 
@@ -222,11 +220,12 @@ def _sources_of_layout(layout):
 
 
 def _places_by_name(names, sources):
-    """Where the columns of these sources stand, if their names tell; None if they do not."""
+    """Where the columns of these sources stand, if their names tell that it is elsewhere; else None."""
     try:
-        return places_in(names, sources) if parse_columns(names)[0] == sources else None
+        places = places_in(names, sources) if parse_columns(names)[0] == sources else None
     except ValueError:  # some are named by source, some are not
         return None
+    return None if places == list(range(len(names))) else places
 
 
 def _sources_of_columns(estimator, layout):

@@ -3,17 +3,21 @@
 import os
 import warnings
 
+import geopandas
 import numpy as np
 import pytest
-from made_rasters import coded, write
+import shapely
+from made_rasters import ORIGIN, coded, write
+from rasterio.windows import Window
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from m3fusion_sk import GapFiller, M3FusionClassifier, MultiSource, SelectSources, stacked_forest
 from m3fusion_sk.inside import first_inside
-from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, Scene, SeriesRaster
+from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, PatchSeriesRaster, Scene, SeriesRaster
 
 DATES = ["2018-03-01", "2018-06-01", "2018-09-01"]
 SMALL = {"hidden_size": 4, "n_filters": 2, "max_epochs": 1, "random_state": 0}
@@ -36,6 +40,60 @@ def scene_of(folder, names=("s2", "spot"), dates=DATES):
 @pytest.fixture
 def scene(tmp_path):
     return scene_of(tmp_path)
+
+
+class OfOthers:
+    """Knows its own kind of sources."""
+
+    classes_ = np.array([1, 2])
+
+    def __init__(self, sources):
+        self.sources_ = sources
+
+    def predict_proba(self, X):
+        assert X.specs["s2"].dates == tuple(DATES)
+        return np.full((len(X), 2), 0.5)
+
+
+@pytest.mark.parametrize("sources", [["s2", "spot"], {"s2": "path"}, 5])
+def test_estimators_of_others_are_not_asked(scene, tmp_path, sources):
+    ChunkedPredictor(OfOthers(sources)).predict(scene, tmp_path / "map.tif")
+
+
+def test_what_the_network_was_fitted_with_counts_not_what_was_set_since(tmp_path, nothing_read):
+    X, y = samples()
+    drop = M3FusionClassifier(**SMALL, missing_sources="drop").fit(X, y).set_params(missing_sources="error")
+    with pytest.raises(AssertionError, match="hashed"):
+        ChunkedPredictor(drop).predict(scene_of(tmp_path, ("s2",)), tmp_path / "map.tif")
+    late = M3FusionClassifier(**SMALL).fit(X, y).set_params(missing_sources="drop")
+    with pytest.raises(ValueError, match="X lacks the source 'spot'"):
+        ChunkedPredictor(late).predict(scene_of(tmp_path, ("s2",)), tmp_path / "map.tif")
+
+
+@pytest.mark.parametrize(("days", "told"), [(31, False), (32, True)])
+def test_a_scene_tells_its_dates_to_samples_models_and_maps(tmp_path, days, told):
+    sampled = scene_of(tmp_path).sample(polygons(), "class")
+    read = scene_of(tmp_path).read(Window(0, 0, 2, 2))
+    assert sampled.X.specs["s2"].dates == read.specs["s2"].dates == tuple(DATES)
+    model = stacked_forest(n_estimators=2, random_state=0).fit(sampled.X, sampled.y)
+    later = [str(np.datetime64(date) + days) for date in DATES]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ChunkedPredictor(model).predict(scene_of(tmp_path, dates=later), tmp_path / "map.tif")
+    assert bool(caught) == told
+
+
+def test_series_of_patches_know_their_dates(tmp_path):
+    path = write(tmp_path / "s2.tif", coded(6, 4, 5, "uint16"))
+    scene = Scene({"s2": PatchSeriesRaster(path, size=3, n_bands=2, dates=DATES)}, grid="s2")
+    assert scene.read(Window(0, 0, 2, 2)).specs["s2"].dates == tuple(DATES)
+
+
+def polygons():
+    squares = [
+        shapely.box(ORIGIN[0] + 20 * i, ORIGIN[1] - 40, ORIGIN[0] + 20 * i + 20, ORIGIN[1]) for i in (0, 1)
+    ]
+    return geopandas.GeoDataFrame({"class": [1, 2]}, geometry=squares, crs="EPSG:32631")
 
 
 WRAPPED = {
@@ -65,10 +123,8 @@ def nothing_read(monkeypatch):
 def test_other_sources_are_refused_before_the_files_are_read(
     scene, tmp_path, nothing_read, wrap, given, words
 ):
-    if wrap == "pipeline" and "names" in given:
-        words = "the files were hashed"  # a step may be given others, and does not know what is behind it
     model = WRAPPED[wrap]().fit(*samples(**given))
-    with pytest.raises((ValueError, AssertionError), match=words):
+    with pytest.raises(ValueError, match=words):
         ChunkedPredictor(model).predict(scene, tmp_path / "map.tif")
     assert not [name for name in os.listdir(tmp_path) if name.startswith("map")]
 
@@ -108,13 +164,14 @@ def test_the_same_season_of_another_year_and_unknown_dates_say_nothing(tmp_path,
         ChunkedPredictor(model).predict(scene_of(tmp_path, dates=dates), tmp_path / "map.tif")
 
 
-def test_a_warning_is_given_once_for_each_map(tmp_path):
+def test_a_warning_is_not_given_with_each_chunk(tmp_path):
     model = WRAPPED["network"]().fit(*samples())
     autumn = scene_of(tmp_path, dates=["2018-03-01", "2018-06-01", "2018-11-01"])
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("default")
         ChunkedPredictor(model, chunk_size=2).predict(autumn, tmp_path / "map.tif")
-    assert len(caught) == 1
+    told = [each for each in caught if "at the times of the year" in str(each.message)]
+    assert len(told) == len(caught) == 2  # before the map, and with its first chunk
 
 
 def test_what_is_first_inside_takes_the_samples():
@@ -124,5 +181,11 @@ def test_what_is_first_inside_takes_the_samples():
     assert first_inside(network) is network and first_inside(pipeline) is pipeline[0] is filler
     calibrated = CalibratedClassifierCV(FrozenEstimator(network)).fit(X, y)
     assert first_inside(calibrated).estimator is network  # frozen, which has all that it has
-    for unknown in (object(), make_pipeline("passthrough", network), CalibratedClassifierCV(network)):
+    assert first_inside(make_pipeline("passthrough", network)) is network
+    vote = VotingClassifier([("a", M3FusionClassifier(**SMALL))]).fit(X, y)
+    several = CalibratedClassifierCV(M3FusionClassifier(**SMALL), cv=2).fit(X, y)
+    for held in (vote, several):
+        assert first_inside(held).sources_ == network.sources_
+    forest = RandomForestClassifier(2).fit(X, y)
+    for unknown in (object(), forest, make_pipeline("passthrough"), CalibratedClassifierCV(network)):
         assert first_inside(unknown) is None

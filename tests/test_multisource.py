@@ -359,6 +359,10 @@ def test_dates_of_a_series_stay_with_its_samples():
     for part in (*parts, MultiSource.concatenate([known, X]), known.replace(ts=np.ones((4, 3, 5)))):
         assert part.specs["ts"].dates == DATES
     assert known.replace(ts=np.ones((4, 2, 2))).specs["ts"].dates is None  # as many dates no longer
+    assert (
+        MultiSource(known).specs["ts"].dates == MultiSource.concatenate([X, known]).specs["ts"].dates == DATES
+    )
+    assert MultiSource({"self": np.zeros((4, 3, 2))}).with_dates(self=DATES).specs["self"].dates == DATES
     assert known.with_dates(images=DATES).specs["images"].dates == DATES
     assert known.with_dates(ts=[0, 5, 9]).specs["ts"].dates is None  # days whose year is not known
 
@@ -389,8 +393,8 @@ def test_samples_of_other_seasons_are_told_where_they_are_joined_and_predicted()
         for year, month in ((2018, "03"), (2020, "02"), (2018, "05"))
     )
     words = r"X\['ts'\] must have its dates at the times of the year of {}; date 0 \(from 0\) is 2018-05-10,"
-    with pytest.warns(UserWarning, match=words.format("part 0") + " that of part 0 2018-03-10"):
-        MultiSource.concatenate([spring, autumn])
+    with pytest.warns(UserWarning, match=words.format("the parts before") + " that of the parts before 2018"):
+        MultiSource.concatenate([X, spring, autumn])
     MultiSource.concatenate([spring, later])  # some weeks apart, in another year
     network = M3FusionClassifier(max_epochs=1, random_state=0).fit(spring, y)
     forest = stacked_forest(n_estimators=2, random_state=0).fit(spring, y)

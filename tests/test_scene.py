@@ -291,7 +291,7 @@ def test_points_and_polygons_may_be_one_layer(tmp_path):
     samples = write_scene(tmp_path).sample(layer, "y")
     pixels = zip(samples.rows.tolist(), samples.cols.tolist(), samples.y.tolist(), strict=True)
     assert set(pixels) == {(4, 3, "b"), (4, 4, "b"), (5, 3, "b"), (5, 4, "c"), (0, 0, "d"), (2, 7, "d")}
-    assert samples.dropped == {0: "empty", 4: "outside", 5: "empty", 6: "empty"}
+    assert samples.dropped == {0: "empty", 4: "outside", 5: "empty", 6: "outside"}
     with pytest.raises(ValueError, match="inside='whole' is for polygons; the GeoDataFrame has points"):
         write_scene(tmp_path).sample(layer, "y", inside="whole")
 

@@ -67,11 +67,13 @@ def locate(shapes, grid):
 
     there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     touches = ~there
+    points = are_points(shapes)
+    touches[np.flatnonzero(points)[_with_points(shapes[points], grid)[0]]] = True
     bounds = shapely.bounds(shapes)
-    finite = there & np.isfinite(bounds).all(axis=1)  # reprojection may have sent points to infinity
+    finite = (
+        there & ~points & np.isfinite(bounds).all(axis=1)
+    )  # reprojection may have sent corners to infinity
     touches[finite] = shapely.intersects(shapes[finite], shapely.box(0, 0, grid.width, grid.height))
-    for i in np.flatnonzero(there & ~finite & are_points(shapes)):
-        touches[i] = len(_with_points(shapes[i : i + 1], grid)[0]) > 0
     return touches
 
 
