@@ -392,7 +392,7 @@ def test_arrays_that_change_while_a_map_is_made_are_seen(tmp_path, kind):
     with pytest.raises(MapNotWritten, match=r"has changed while .*map.tif was made"):
         ChunkedPredictor(Reader(change), 4).predict(scene, tmp_path / "map.tif")
     assert not (tmp_path / "map.tif").exists()
-    path = ChunkedPredictor(Reader(), 4).predict(scene, tmp_path / "map.tif")
+    path = ChunkedPredictor(Reader(), 4).predict(scene, tmp_path / "map.tif", overwrite=True)
     assert (read_map(path) == 2).all()
 
 
@@ -505,20 +505,22 @@ def test_estimators_speak_for_themselves_and_functions_count_by_their_code():
     assert len({hash_estimator([f]) for f in (makes(2), makes(3), also(2))}) == 3
 
 
-@pytest.mark.parametrize("what", ["file", "folder", "part of a virtual raster"])
+@pytest.mark.parametrize("what", ["file", "folder", "part of a virtual raster", "second part"])
 def test_a_link_that_leads_elsewhere_under_way_is_found(tmp_path, what):
     for name, value in {"old": 1, "new": 2}.items():
         (tmp_path / name).mkdir()
-        plain(tmp_path / name / "s.tif", value)
-    link, read = {
-        "file": ("s.tif", "s.tif"),
-        "folder": ("now", "now/s.tif"),
-        "part of a virtual raster": ("s.tif", "all.vrt"),
-    }[what]
-    target = "{}" if what == "folder" else "{}/s.tif"
+        os.utime(plain(tmp_path / name / "s.tif", value), (1e9, 1e9))  # of the same size and time
+    link, target = ("now", "{}") if what == "folder" else ("s.tif", "{}/s.tif")
     os.symlink(target.format("old"), tmp_path / link)
-    if read == "all.vrt":
+    read = {"file": "s.tif", "folder": "now/s.tif"}.get(what, "all.vrt")
+    if what == "part of a virtual raster":
         write_vrt(tmp_path / read, "s.tif", 4, 4)
+    elif what == "second part":  # of two names of one file, to begin with
+        write_vrt(tmp_path / "inner.vrt", "s.tif", 4, 4)
+        write_vrt(tmp_path / "other.vrt", "old/s.tif", 4, 4)
+        text = [(tmp_path / name).read_text() for name in ("other.vrt", "inner.vrt")]
+        bands = [part[part.index("<VRTRasterBand") : part.index("</VRTDataset>")] for part in text]
+        (tmp_path / read).write_text(text[0].replace(bands[0], bands[0] + bands[1].replace('"1"', '"2"', 1)))
     calls = []
 
     def hook():
@@ -529,59 +531,96 @@ def test_a_link_that_leads_elsewhere_under_way_is_found(tmp_path, what):
 
     with pytest.raises(MapNotWritten, match="has changed while"):
         ChunkedPredictor(Reader(hook), 1).predict(scene_of(tmp_path / read), tmp_path / "map.tif")
-    path = ChunkedPredictor(Reader(), 1).predict(scene_of(tmp_path / read), tmp_path / "map.tif")
-    assert (read_map(path) == 2).all()
+    again = partial(ChunkedPredictor(Reader(), 1).predict, scene_of(tmp_path / read), tmp_path / "map.tif")
+    with pytest.raises(RunMismatch, match="overwrite=True"):  # the content is another
+        again()
+    assert (read_map(again(overwrite=True)) == (1 if what == "second part" else 2)).all()
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("how", ["touched", "written again", "exchanged for a copy"])
-def test_a_file_that_is_touched_costs_no_chunk_but_those_under_way(tmp_path, how, n_jobs):
+def test_a_file_that_is_touched_costs_no_finished_chunk(tmp_path, how, n_jobs):
     path, journal = tmp_path / "s.tif", tmp_path / "map.tif.run" / "journal.jsonl"
     plain(path, 3)
     touched = []
 
     def touch():
-        if not touched and journal.exists() and len(journal.read_bytes().splitlines()) > 3:
-            touched.append(len(journal.read_bytes().splitlines()))
-            if how == "exchanged for a copy":
-                shutil.copy(path, tmp_path / "copy.tif")
-                os.replace(tmp_path / "copy.tif", path)
-            elif how == "written again":
-                path.write_bytes(path.read_bytes())
-            os.utime(path, (time.time() + 100, time.time() + 100))
+        if touched or not journal.exists() or len(journal.read_bytes().splitlines()) < 4:
+            return
+        if how == "exchanged for a copy":
+            shutil.copy(path, tmp_path / "copy.tif")
+            os.replace(tmp_path / "copy.tif", path)
+        elif how == "written again":
+            path.write_bytes(path.read_bytes())
+        os.utime(path, (time.time() + 100, time.time() + 100))
+        touched.append(1)
 
     def whenever():
         while not touched:
             touch()
             time.sleep(0.001)
 
-    scene, predictor = (
-        scene_of(path),
-        ChunkedPredictor(Reader(touch if n_jobs == 1 else None), 1, n_jobs=n_jobs),
-    )
+    scene, reader = scene_of(path), Reader(touch if n_jobs == 1 else None)
     if n_jobs == 2:
         threading.Thread(target=whenever, daemon=True).start()
-    assert (read_map(predictor.predict(scene, tmp_path / "map.tif")) == 3).all()
-    assert touched
+    with pytest.raises(MapNotWritten, match="has changed while") as caught:
+        ChunkedPredictor(reader, 1, n_jobs=n_jobs).predict(scene, tmp_path / "map.tif")
+    kept = len(journal.read_bytes().splitlines())
+    assert kept >= 4 and f"{kept} of 16 chunks are kept" in caught.value.__notes__[0]
+    assert (read_map(ChunkedPredictor(reader, 1).predict(scene, tmp_path / "map.tif")) == 3).all()
     report = json.loads((tmp_path / "map.report.json").read_text())
-    assert report["chunks"] == {"all": 16, "in_this_run": 16}
+    assert report["chunks"] == {"all": 16, "in_this_run": 16 - kept}
 
 
-def test_what_was_computed_while_a_file_was_another_does_not_count(tmp_path):
-    """It is written to and back between two looks: the chunk that saw it is computed again."""
+def test_an_input_that_is_another_under_way_leaves_nothing_to_two_processes(tmp_path):
+    """However many chunks are under way, it is told; what was begun is left alone by the next call."""
+    path, journal = tmp_path / "s.tif", tmp_path / "map.tif.run" / "journal.jsonl"
+    plain(path, 1, size=16)
+
+    def exchange():
+        while not journal.exists() or len(journal.read_bytes().splitlines()) < 20:
+            time.sleep(0.001)
+        plain(tmp_path / "new.tif", 2, size=16)
+        os.replace(tmp_path / "new.tif", path)
+
+    threading.Thread(target=exchange, daemon=True).start()
+    predictor = ChunkedPredictor(Reader(), 1, n_jobs=2)
+    with pytest.raises(MapNotWritten, match="has changed while"):
+        predictor.predict(scene_of(path), tmp_path / "map.tif")
+    assert (read_map(predictor.predict(scene_of(path), tmp_path / "map.tif", overwrite=True)) == 2).all()
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_memory_map_that_is_exchanged_under_way_is_found(tmp_path, n_jobs):
+    path, journal = tmp_path / "a.npy", tmp_path / "map.tif.run" / "journal.jsonl"
+    np.save(path, np.full((1, 6, 6), 1, np.uint8))
+    raster = RasterArray(np.load(path, mmap_mode="r"), PLACE, "EPSG:32631")
+
+    def exchange():
+        while not journal.exists() or len(journal.read_bytes().splitlines()) < 4:
+            time.sleep(0.001)
+        np.save(tmp_path / "b.npy", np.full((1, 6, 6), 2, np.uint8))
+        os.replace(tmp_path / "b.npy", path)
+
+    threading.Thread(target=exchange, daemon=True).start()
+    slow = Reader(partial(time.sleep, 0.02))
+    with pytest.raises(MapNotWritten, match="has changed while"):
+        ChunkedPredictor(slow, 1, n_jobs=n_jobs).predict(scene_of(raster), tmp_path / "map.tif")
+
+
+def test_an_input_that_changes_before_the_first_chunk_leaves_no_run(tmp_path):
     path, calls = tmp_path / "s.tif", []
     plain(path, 1)
-    original = path.read_bytes()
 
-    def misled():
-        calls.append(1)
-        if len(calls) == 3:
+    def hook():
+        if not calls:
             plain(path, 2)
-            path.write_bytes(original)
-            return 2
+        calls.append(1)
 
-    path = ChunkedPredictor(Reader(misled), 1).predict(scene_of(path), tmp_path / "map.tif")
-    assert (read_map(path) == 1).all() and len(calls) > 16
+    with pytest.raises(MapNotWritten, match="has changed while"):
+        ChunkedPredictor(Reader(hook), 1).predict(scene_of(path), tmp_path / "map.tif")
+    assert not (tmp_path / "map.tif.run").exists()
+    assert (read_map(ChunkedPredictor(Reader(), 1).predict(scene_of(path), tmp_path / "map.tif")) == 2).all()
 
 
 def test_the_keyboard_stops_the_hashing_of_large_files(tmp_path):
@@ -602,9 +641,9 @@ def test_the_keyboard_stops_the_hashing_of_large_files(tmp_path):
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_an_error_says_where_it_was_and_what_is_kept(tmp_path, n_jobs):
-    scene = scene_of(plain(tmp_path / "s.tif", 1))
-    write(tmp_path / "s.tif", np.arange(1, 17, dtype=np.uint8).reshape(1, 4, 4) % 14)  # the last is no class
-    scene = scene_of(tmp_path / "s.tif")
+    codes = np.full((1, 4, 4), 1, np.uint8)
+    codes[0, 2, 1] = 11  # no class
+    scene = scene_of(write(tmp_path / "s.tif", codes))
     with pytest.raises(IndexError) as caught:
         ChunkedPredictor(Reader(), 1, n_jobs=n_jobs).predict(scene, tmp_path / "map.tif")
     notes = "\n".join(caught.value.__notes__)

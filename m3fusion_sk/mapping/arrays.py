@@ -213,7 +213,7 @@ def _origins(values):
         place = next((p for p in (getattr(store, a, None) for a in ("root", "path")) if p is not None), None)
     if not isinstance(place, str | PathLike) or not Path(place).exists():
         return []
-    place = Path(place).resolve()
+    place = Path(place).absolute()  # a link may lead elsewhere later
     return [place, *place.rglob("*")] if place.is_dir() else [place]
 
 

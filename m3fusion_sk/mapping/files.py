@@ -6,7 +6,7 @@ import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import Event
 from xml.etree import ElementTree
@@ -115,7 +115,7 @@ class RasterFile:
 
     def watched(self):
         """The same by the names that they are read by, which may be links."""
-        return list(local_files(self.path).values())
+        return [place for places in local_files(self.path).values() for place in places]
 
     def facts(self):
         """What a run's key holds beside the hashes of the files."""
@@ -186,23 +186,26 @@ def local_files(path):
 
     Returns
     -------
-    dict of pathlib.Path to pathlib.Path
-        Each file and the name that it is read by, which may be a link or go through one.
+    dict of pathlib.Path to list of pathlib.Path
+        Each file and the names that it is read by, which may be links or go through some.
     """
     found, waiting = {}, _members(path) or [str(path)]
     while waiting:
         place = _place(waiting.pop(0))
         here = None if place is None else place.resolve()
-        if here is None or here in found:
+        if here is None:
             continue
-        found[here] = place.absolute()
+        known = here in found
+        found.setdefault(here, []).append(place.absolute())
+        if known:
+            continue
         if _is_virtual(here):
             _warn_of_members(here)
             waiting.extend(_members(here))
         elif here.name in _OF_ZARR:
             waiting.extend(str(each) for each in sorted(here.parent.rglob("*")) if each.is_file())
     sidecars = {f"{here}{suffix}" for here in found for suffix in SIDECARS}
-    return {here: place for here, place in found.items() if str(here) not in sidecars}
+    return {here: places for here, places in found.items() if str(here) not in sidecars}
 
 
 def _is_virtual(path):
@@ -312,12 +315,13 @@ def _hash_file(path, stopped):
 
 def stamps(paths):
     """What tells a change under way of files: where links lead, size and time; None where one is gone."""
-    found = {}
-    for path in paths:
+    found, folder_of = {}, cache(os.path.realpath)
+    for path in map(str, paths):
         try:
-            state = Path(path).stat()
+            state = os.stat(path)
         except FileNotFoundError:
-            found[str(path)] = None
+            found[path] = None
         else:
-            found[str(path)] = os.path.realpath(path), state.st_size, state.st_mtime_ns
+            place = os.path.realpath(path) if os.path.islink(path) else folder_of(os.path.dirname(path))
+            found[path] = place, state.st_size, state.st_mtime_ns
     return found

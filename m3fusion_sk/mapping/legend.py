@@ -100,14 +100,14 @@ def _is_code(label):
 
 def _check_text(names):
     """Refuse text that no file can hold, as what was decoded wrongly."""
-    try:
-        "".join(names).encode()
-    except UnicodeEncodeError as error:
-        wrong = next(name for name in names if not name.isprintable())
-        raise ValueError(
-            f"Labels must be text that files can hold; got {wrong!r} ({error.reason}). Decode them with the "
-            "encoding that they were written in."
-        ) from error
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"Labels must be text that files can hold; got {name!r} ({error.reason}). Decode them with "
+                "the encoding that they were written in."
+            ) from error
 
 
 def _checked_reject(reject, names):

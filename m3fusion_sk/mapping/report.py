@@ -16,6 +16,7 @@ import sklearn
 from tqdm.auto import tqdm
 
 from .._version import __version__
+from .errors import MapNotWritten
 from .layers import CLASS
 
 __all__ = [
@@ -64,7 +65,8 @@ def told_how_to_resume(folder, n_chunks, store):
         yield
     except Exception as error:
         if folder.is_dir():
-            error.add_note(f"{_kept(store, n_chunks)} in {folder}: the same call goes on with them.")
+            how = "" if isinstance(error, MapNotWritten) else ": the same call goes on with them"
+            error.add_note(f"{_kept(store, n_chunks)} in {folder}{how}.")
         raise
     except KeyboardInterrupt:
         command = " ".join(map(shlex.quote, sys.orig_argv))

@@ -67,9 +67,8 @@ def locked(path):
         ) from error
     try:
         with suppress(OSError):  # a full disk is met later, where it matters
-            held = (
-                name.read_text()
-            )  # by someone else, where files cannot be locked: theirs says whether they live
+            # where files cannot be locked, who locked it wrote something else, which says whether they live
+            held = name.read_text(errors="replace")
             if not held or held.startswith(_OWNER):
                 name.write_text(f"{_OWNER}{os.getpid()} on {socket.gethostname()}")
         yield
@@ -80,7 +79,7 @@ def locked(path):
 
 def _owner(name):
     try:
-        return name.read_text() or "unknown process"
+        return name.read_text(errors="replace") or "unknown process"
     except OSError:
         return "unknown process"
 
@@ -162,8 +161,13 @@ class Run:
             if not store.records:  # a run that goes on has looked at these very bytes
                 self._check_whole(store)
             with told_how_to_resume(self.folder, len(windows), store):
-                progress = self._work(store, windows, n_jobs, client, verbose)
-                self._are_as_before(store)
+                try:
+                    progress = self._work(store, windows, n_jobs, client, verbose)
+                    self._check_inputs()
+                except MapNotWritten:
+                    if not store.records:
+                        store.remove()  # of what nothing is left a run of other content is not asked about
+                    raise
                 self._check_arrays(store)
                 self._complete(store, progress, quicklook)
 
@@ -171,18 +175,19 @@ class Run:
         sizes = [window.height * window.width for window in windows]
         progress = Progress(sum(sizes), sum(sizes[chunk] for chunk in store.records), bool(verbose))
         try:
-            while todo := [chunk for chunk in range(len(windows)) if chunk not in store.records]:
-                with closing(self._records(todo, n_jobs, client)) as records:
-                    for record in records:
-                        if not self._are_as_before(store):
-                            break  # nothing counts that was under way
-                        store.record(record)
-                        progress.update(record["pixels"])
+            todo = [chunk for chunk in range(len(windows)) if chunk not in store.records]
+            with closing(self._records(todo, n_jobs, client)) as records:
+                for record in records:
+                    self._check_inputs()  # before the chunk counts
+                    store.record(record)
+                    progress.update(record["pixels"])
         finally:
             progress.close()
         return progress
 
     def _records(self, todo, n_jobs, client):
+        if not todo:
+            return one_by_one(self.job, self.folder, [])
         if client is not None:
             return on_cluster(self.job, self.folder, todo, client)
         if n_jobs > 1:
@@ -197,33 +202,26 @@ class Run:
             store.remove()  # a run of whole files is another one
             raise
 
-    def _are_as_before(self, store):
-        """Whether no file was written to or exchanged since this was asked last; False if in vain.
+    def _check_inputs(self):
+        """Refuse to go on where a file was written to, exchanged or removed since the key was made of it.
 
-        Refused is a file that is no longer the one that the key was made of. One that is gone says nothing
-        about the chunks: whoever reads it next will fail.
+        The chunks that count are those of before: the key of the next call tells whether they still fit.
         """
         after = stamps(self.before)
-        changed = [path for path, stamp in self.before.items() if after[path] not in (None, stamp)]
-        if not changed:
-            return True
-        with suppress(OSError):  # it is none that can be read
-            if self.key.is_of(self.job.scene):
-                self.before |= {path: after[path] for path in changed}
-                return False
-        self._refuse(changed, store)
-        return False
+        for path, stamp in self.before.items():
+            if after[path] != stamp:
+                raise MapNotWritten(
+                    f"{path} has changed while {self.path} was made (or was touched, or is gone). Run the "
+                    "same call again when it no longer changes: it goes on with the chunks of before if the "
+                    "content is the same, and asks for overwrite=True if it is another."
+                )
 
     def _check_arrays(self, store):
         """The same for arrays: their values are looked at again, since one can change unseen by its file."""
         now = [file for stack in self.job.scene.stacks() for file in stack.files]
         told = [stack for source in self.key.parts["scene"]["sources"].values() for stack in source["stacks"]]
         pairs = zip(now, [facts for stack in told for facts in stack["files"]], strict=True)
-        self._refuse(
-            [file.path for file, facts in pairs if not file.files() and file.facts() != facts], store
-        )
-
-    def _refuse(self, changed, store):
+        changed = [file.path for file, facts in pairs if not file.files() and file.facts() != facts]
         if changed:
             store.remove()
             raise MapNotWritten(

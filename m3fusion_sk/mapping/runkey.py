@@ -54,11 +54,7 @@ class RunKey:
             "map": parameters,
             "scene": scene.fingerprint(),
         }
-        return cls(_as_json(parts))
-
-    def is_of(self, scene):
-        """Whether a scene still has the content that this key was made of."""
-        return _as_json(scene.fingerprint()) == self.parts["scene"]
+        return cls(json.loads(json.dumps(parts, default=_plain)))
 
     @property
     def digest(self):
@@ -71,10 +67,6 @@ class RunKey:
         names = sorted(name for name in mine.keys() | theirs.keys() if mine.get(name) != theirs.get(name))
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         return ", ".join(names[:_SHOWN]) + more or "nothing that is known"
-
-
-def _as_json(parts):
-    return json.loads(json.dumps(parts, default=_plain))
 
 
 def hash_estimator(estimator):
