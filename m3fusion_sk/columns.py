@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from .sources import KINDS, VectorSpec
+from .sources import VectorSpec, all_kinds
 
 
 def column_names(sources):
@@ -74,7 +74,7 @@ def places_in(columns, sources):
 
 
 def _parse_column(name):
-    for spec, pattern in _column_patterns(KINDS):
+    for spec, pattern in _column_patterns(all_kinds()):
         match = pattern.fullmatch(str(name))
         if match:
             return match[1], spec, tuple(map(int, match.groups()[1:]))

@@ -182,6 +182,11 @@ class PatchSeriesSpec(_Spec):
 KINDS = (VectorSpec, SeriesSpec, PatchSpec, PatchSeriesSpec)
 
 
+def all_kinds():
+    """The kinds of sources, as they are now."""
+    return KINDS
+
+
 def spec_of_kind(kind):
     """The kind of source of that name: "series", "patch", ..."""
     return {spec.kind: spec for spec in KINDS}[kind]

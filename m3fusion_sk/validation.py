@@ -12,9 +12,9 @@ from .multisource import MultiSource
 from .patchview import PatchView
 from .rows import row_blocks
 from .sources import (
-    KINDS,
     PatchSpec,
     VectorSpec,
+    all_kinds,
     check_columns,
     check_names,
     check_shape,
@@ -88,7 +88,9 @@ def check_specs(part, specs):
     specs : dict of str to SeriesSpec, PatchSpec, VectorSpec or PatchSeriesSpec
     """
     sources = getattr(part, "sources_", None)
-    if not isinstance(sources, Mapping) or not all(isinstance(spec, KINDS) for spec in sources.values()):
+    if not isinstance(sources, Mapping) or not all(
+        isinstance(spec, all_kinds()) for spec in sources.values()
+    ):
         return
     chosen = hasattr(part, "_kept")  # of SelectSources
     kept = part._kept() if chosen else list(sources)

@@ -301,7 +301,10 @@ def test_inputs_that_change_under_way_are_noticed(tmp_path):
 
     with pytest.raises(MapNotWritten, match=r"v.tif has changed while .*map.tif was made"):
         ChunkedPredictor(Meddling(), 3).predict(scene, tmp_path / "map.tif")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["v.tif"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["map.tif.run", "v.tif"]
+    ChunkedPredictor(CodeReader(), 3).predict(scene, tmp_path / "map.tif", overwrite=True)
+    expected = ChunkedPredictor(CodeReader(), 9).predict(scene, tmp_path / "other.tif")
+    np.testing.assert_array_equal(read_map(tmp_path / "map.tif"), read_map(expected))
 
 
 @pytest.mark.parametrize("part", [None, np.ones((1, 16, 16), "uint8")], ids=["nothing", "codes"])

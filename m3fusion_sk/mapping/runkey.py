@@ -15,7 +15,7 @@ from sklearn.neighbors import BallTree, KDTree
 from sklearn.utils.validation import check_is_fitted
 
 from .._version import __version__
-from ..sources import KINDS
+from ..sources import all_kinds
 
 __all__ = ["RunKey", "hash_estimator"]
 
@@ -110,7 +110,7 @@ class _ContentHasher(Hasher):
             obj = kind.__name__
         elif isinstance(obj, KDTree | BallTree):  # which count their own calls, as integers
             obj = (kind.__name__, [part for part in obj.__getstate__() if not isinstance(part, int)])
-        elif isinstance(obj, KINDS):
+        elif isinstance(obj, all_kinds()):
             obj = (obj.kind, obj.shape, getattr(obj, "names", None))  # not its dates
         elif isinstance(obj, np.dtype):
             obj = ("dtype", obj.str, obj.names)
