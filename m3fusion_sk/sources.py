@@ -248,7 +248,7 @@ def check_columns(given, specs, where="fit"):
 
 def check_alike(parts):
     """The specifications of samples that are joined: an error if they differ, a warning if in season only."""
-    joined = parts[0]
+    joined = dict(parts[0])
     for i, specs in enumerate(parts):
         if specs != joined:
             raise ValueError(
@@ -257,8 +257,9 @@ def check_alike(parts):
             )
         check_columns(specs, joined, "part 0")
         warn_of_dates(specs, joined, "the parts before")
-        joined = {name: with_dates_of(specs[name], spec) for name, spec in joined.items()}  # as far as known
-    return {name: with_dates_of(spec, joined[name]) for name, spec in parts[0].items()}
+        unknown = joined.keys() - dates_of(joined)
+        joined |= {name: with_dates_of(joined[name], specs[name]) for name in unknown}
+    return joined
 
 
 def dates_of(specs):

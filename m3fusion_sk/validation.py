@@ -224,8 +224,8 @@ def _sources_of_layout(layout):
 def _places_by_name(names, sources):
     """Where the columns of these sources stand, if their names tell that it is elsewhere; else None."""
     try:
-        places = places_in(names, sources) if parse_columns(names)[0] == sources else None
-    except ValueError:  # some are named by source, some are not
+        places = places_in(names, sources)
+    except ValueError:  # they name others, or not all of them name one
         return None
     return None if places == list(range(len(names))) else places
 

@@ -58,6 +58,18 @@ class Reader:
         ]
 
 
+def once_kept(n, place, act):
+    """Do something, in a thread, as soon as so many chunks of the map are finished."""
+    journal = place / "map.tif.run" / "journal.jsonl"
+
+    def wait():
+        while not journal.exists() or len(journal.read_bytes().splitlines()) < n:
+            time.sleep(0.001)
+        act()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 class Percent(Reader):
     def predict_proba(self, X):
         return 100 * super().predict_proba(X)
@@ -542,27 +554,24 @@ def test_a_link_that_leads_elsewhere_under_way_is_found(tmp_path, what):
 def test_a_file_that_is_touched_costs_no_finished_chunk(tmp_path, how, n_jobs):
     path, journal = tmp_path / "s.tif", tmp_path / "map.tif.run" / "journal.jsonl"
     plain(path, 3)
-    touched = []
+    calls = []
 
     def touch():
-        if touched or not journal.exists() or len(journal.read_bytes().splitlines()) < 4:
-            return
         if how == "exchanged for a copy":
             shutil.copy(path, tmp_path / "copy.tif")
             os.replace(tmp_path / "copy.tif", path)
         elif how == "written again":
             path.write_bytes(path.read_bytes())
         os.utime(path, (time.time() + 100, time.time() + 100))
-        touched.append(1)
 
-    def whenever():
-        while not touched:
+    def touch_at_fifth():
+        calls.append(1)
+        if len(calls) == 5:
             touch()
-            time.sleep(0.001)
 
-    scene, reader = scene_of(path), Reader(touch if n_jobs == 1 else None)
+    scene, reader = scene_of(path), Reader(touch_at_fifth if n_jobs == 1 else None)
     if n_jobs == 2:
-        threading.Thread(target=whenever, daemon=True).start()
+        once_kept(4, tmp_path, touch)
     with pytest.raises(MapNotWritten, match="has changed while") as caught:
         ChunkedPredictor(reader, 1, n_jobs=n_jobs).predict(scene, tmp_path / "map.tif")
     kept = len(journal.read_bytes().splitlines())
@@ -572,18 +581,11 @@ def test_a_file_that_is_touched_costs_no_finished_chunk(tmp_path, how, n_jobs):
     assert report["chunks"] == {"all": 16, "in_this_run": 16 - kept}
 
 
-def test_an_input_that_is_another_under_way_leaves_nothing_to_two_processes(tmp_path):
-    """However many chunks are under way, it is told; what was begun is left alone by the next call."""
-    path, journal = tmp_path / "s.tif", tmp_path / "map.tif.run" / "journal.jsonl"
-    plain(path, 1, size=16)
-
-    def exchange():
-        while not journal.exists() or len(journal.read_bytes().splitlines()) < 20:
-            time.sleep(0.001)
-        plain(tmp_path / "new.tif", 2, size=16)
-        os.replace(tmp_path / "new.tif", path)
-
-    threading.Thread(target=exchange, daemon=True).start()
+def test_an_input_that_is_another_under_way_is_told_with_two_processes_too(tmp_path):
+    """However many chunks they have in hand."""
+    path = plain(tmp_path / "s.tif", 1, size=16)
+    new = plain(tmp_path / "new.tif", 2, size=16)
+    once_kept(20, tmp_path, partial(os.replace, new, path))
     predictor = ChunkedPredictor(Reader(), 1, n_jobs=2)
     with pytest.raises(MapNotWritten, match="has changed while"):
         predictor.predict(scene_of(path), tmp_path / "map.tif")
@@ -592,17 +594,11 @@ def test_an_input_that_is_another_under_way_leaves_nothing_to_two_processes(tmp_
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_memory_map_that_is_exchanged_under_way_is_found(tmp_path, n_jobs):
-    path, journal = tmp_path / "a.npy", tmp_path / "map.tif.run" / "journal.jsonl"
-    np.save(path, np.full((1, 6, 6), 1, np.uint8))
+    path, new = tmp_path / "a.npy", tmp_path / "b.npy"
+    for value, each in enumerate((path, new), 1):
+        np.save(each, np.full((1, 6, 6), value, np.uint8))
     raster = RasterArray(np.load(path, mmap_mode="r"), PLACE, "EPSG:32631")
-
-    def exchange():
-        while not journal.exists() or len(journal.read_bytes().splitlines()) < 4:
-            time.sleep(0.001)
-        np.save(tmp_path / "b.npy", np.full((1, 6, 6), 2, np.uint8))
-        os.replace(tmp_path / "b.npy", path)
-
-    threading.Thread(target=exchange, daemon=True).start()
+    once_kept(4, tmp_path, partial(os.replace, new, path))
     slow = Reader(partial(time.sleep, 0.02))
     with pytest.raises(MapNotWritten, match="has changed while"):
         ChunkedPredictor(slow, 1, n_jobs=n_jobs).predict(scene_of(raster), tmp_path / "map.tif")

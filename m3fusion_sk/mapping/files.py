@@ -120,7 +120,7 @@ class RasterFile:
     def facts(self):
         """What a run's key holds beside the hashes of the files."""
         self.check_unchanged()
-        here = _on_disk(self.path) is not None or self.files()  # without opening it, where that is told
+        here = _place(self.path) is not None or self.files()  # without opening it, where that is told
         elsewhere = [] if here else [self.path]  # known by name only
         if self.path.startswith(_IN_MEMORY):
             elsewhere.append(hash_rows(lambda *rows: self.read(rows, (0, self.grid.width)), self.grid.height))
@@ -192,12 +192,12 @@ def local_files(path):
     found, waiting = {}, _members(path) or [str(path)]
     while waiting:
         place = _place(waiting.pop(0))
-        here = None if place is None else place.resolve()
-        if here is None:
+        if place is None:
             continue
-        known = here in found
-        found.setdefault(here, []).append(place.absolute())
-        if known:
+        here = place.resolve()
+        names = found.setdefault(here, [])
+        names.append(place.absolute())
+        if len(names) > 1:  # its parts are known
             continue
         if _is_virtual(here):
             _warn_of_members(here)
@@ -246,14 +246,8 @@ def _members(path):
         return []
 
 
-def _on_disk(path):
-    """The file itself, or the archive that it is in; None if it is not on this machine."""
-    place = _place(path)
-    return None if place is None else place.resolve()
-
-
 def _place(path):
-    """The same as it stands in the name."""
+    """The file, or the archive that it is in, as it stands in the name; None if it is not on this machine."""
     for scheme in _SCHEMES:
         if path.startswith(scheme):
             path = path.removeprefix(scheme).split("!")[0]

@@ -9,7 +9,6 @@ import numpy as np
 from ..inside import find_inside
 from ..multisource import MultiSource
 from ..patchview import PatchView
-from ..sources import dates_of
 from .layers import values_of
 from .legend import Legend
 
@@ -139,9 +138,8 @@ class CuttingTime:
 
     def over(self, X):
         """The same container, with patches whose cutting is timed."""
-        values = {name: X.values_of(name) for name in X.names}
-        values = {name: self._timed(v) if type(v) is PatchView else v for name, v in values.items()}
-        return MultiSource(values).with_dates(**dates_of(X.specs))
+        values = {name: X.rows_of(name) for name in X.names}
+        return X.replace(**{name: self._timed(v) for name, v in values.items() if type(v) is PatchView})
 
     def _timed(self, view):
         timed = _TimedPatches(view.image, view.rows, view.cols, view.size)

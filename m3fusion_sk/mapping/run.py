@@ -186,11 +186,9 @@ class Run:
         return progress
 
     def _records(self, todo, n_jobs, client):
-        if not todo:
-            return one_by_one(self.job, self.folder, [])
-        if client is not None:
+        if client is not None and todo:
             return on_cluster(self.job, self.folder, todo, client)
-        if n_jobs > 1:
+        if n_jobs > 1 and todo:
             return with_processes(self.job, self.folder, todo, n_jobs)
         return one_by_one(self.job, self.folder, todo)
 

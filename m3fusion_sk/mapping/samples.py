@@ -12,13 +12,13 @@ from .grid import is_count
 from .shapefile import check_shapefile
 from .shapes import are_points, burn, extent, locate, to_pixels
 
+__all__ = ["Labelled", "Samples", "called", "labelled_layer", "take_samples"]
+
 _X_AND_Y = "x and y from {} to {}"
 _AS_LAYER = (
     "Make a layer of longitudes and latitudes: geopandas.GeoDataFrame(table, "
     "geometry=geopandas.points_from_xy(table.lon, table.lat), crs='EPSG:4326')."
 )
-
-__all__ = ["Labelled", "Samples", "called", "labelled_layer", "take_samples"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

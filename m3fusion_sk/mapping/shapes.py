@@ -14,8 +14,7 @@ def to_pixels(frame, grid, source):
     import shapely
 
     shapes = _joined(_reprojected(frame, grid, source).to_numpy())
-    there = shapes[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
-    strange = {shape.geom_type for shape in there} - POLYGONS - POINTS
+    strange = {shape.geom_type for shape in shapes[_hold_something(shapes)]} - POLYGONS - POINTS
     if strange:
         raise ValueError(
             f"The layer must hold polygons or points; got {', '.join(sorted(strange))} from {source}. Take "
@@ -50,6 +49,12 @@ def _reprojected(frame, grid, source):
     return frame.geometry.to_crs(grid.crs.to_wkt())
 
 
+def _hold_something(shapes):
+    import shapely
+
+    return ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+
+
 def extent(shapes, grid):
     """Least and greatest x and y of shapes in pixel coordinates, rounded; None of none."""
     import shapely
@@ -65,14 +70,11 @@ def locate(shapes, grid):
     """Whether each shape, in pixel coordinates, touches the grid; a missing shape counts as located."""
     import shapely
 
-    there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    there, points = _hold_something(shapes), are_points(shapes)
     touches = ~there
-    points = are_points(shapes)
     touches[np.flatnonzero(points)[_with_points(shapes[points], grid)[0]]] = True
-    bounds = shapely.bounds(shapes)
-    finite = (
-        there & ~points & np.isfinite(bounds).all(axis=1)
-    )  # reprojection may have sent corners to infinity
+    bounds = shapely.bounds(shapes)  # reprojection may have sent corners to infinity
+    finite = there & ~points & np.isfinite(bounds).all(axis=1)
     touches[finite] = shapely.intersects(shapes[finite], shapely.box(0, 0, grid.width, grid.height))
     return touches
 
@@ -101,7 +103,8 @@ def burn(shapes, wanted, grid, inside="centre"):
     n_overlapping : int
         Number of pixels that lie in more than one shape.
     """
-    points, polygons = (np.flatnonzero(wanted & kind) for kind in (are_points(shapes), ~are_points(shapes)))
+    pointed = are_points(shapes)
+    points, polygons = np.flatnonzero(wanted & pointed), np.flatnonzero(wanted & ~pointed)
     of_points, at_points = _with_points(shapes[points], grid)
     parts = [_in_polygon(shapes[i], grid, inside) for i in polygons]
     flat = np.concatenate([at_points, *parts])
