@@ -69,6 +69,15 @@ def test_gaps_are_filled_at_once():
     assert seconds(lambda: GapFiller().fit_transform(X)["ts"]) < seconds(loop) / 5
 
 
+def test_samples_come_to_batches_faster_than_by_the_loader_of_skorch(monkeypatch):
+    monkeypatch.syspath_prepend(BENCH.parent)
+    from speed import loading
+
+    runs = loading.candidates(256)
+    for what in loading.TARGETS:
+        assert seconds(runs[what]) < seconds(runs[f"{what}, theirs"])  # already with few samples
+
+
 def test_the_tables_of_speeds_are_written(tmp_path):
     command = [sys.executable, str(BENCH), "recurrence", "loading", "memory", "--small", "--rounds", "3"]
     output = tmp_path / "bench.json"
@@ -79,5 +88,4 @@ def test_the_tables_of_speeds_are_written(tmp_path):
     assert found["recurrence"]["machine"]["torch"] == torch.__version__
     assert {row["what"] for row in found["recurrence"]["rows"]} == {"inference", "training step"}
     assert [row["what"] for row in found["loading"]["rows"]] == ["fit", "predict"]
-    assert all(row["times"] > 1 for row in found["loading"]["rows"])  # already with few samples
     assert all(0 < row["megabytes"] < 300 for row in found["memory"]["rows"])

@@ -45,7 +45,21 @@ class Plain(torch.nn.Module):
 
 
 def rows(rounds, small):
-    X, y = samples(256 if small else N_SAMPLES)
+    seconds = in_turns(candidates(256 if small else N_SAMPLES), rounds)
+    return [
+        {
+            "what": what,
+            "times": round(ratio(seconds[f"{what}, theirs"], seconds[what]), 1),
+            "of": "skorch's own loader",
+            "asked for": wanted,
+        }
+        for what, wanted in TARGETS.items()
+    ]
+
+
+def candidates(n_samples):
+    """One epoch and one prediction of made samples, by either loader."""
+    X, y = samples(n_samples)
     arrays = {name: X[name] for name in X.names}
     theirs = skorch.NeuralNetClassifier(
         Plain,
@@ -56,26 +70,13 @@ def rows(rounds, small):
         train_split=None,
         verbose=0,
     )
-    fitted = theirs.fit(arrays, y)
-    ours = _fit(X, y)
-    seconds = in_turns(
-        {
-            "fit, theirs": lambda: theirs.fit(arrays, y),
-            "fit": lambda: _fit(X, y),
-            "predict, theirs": lambda: fitted.predict_proba(arrays),
-            "predict": lambda: inference.run(ours.module_, X, inference.proba, BATCH),
-        },
-        rounds,
-    )
-    return [
-        {
-            "what": what,
-            "times": round(ratio(seconds[f"{what}, theirs"], seconds[what]), 1),
-            "of": "skorch's own loader",
-            "asked for": wanted,
-        }
-        for what, wanted in TARGETS.items()
-    ]
+    fitted, ours = theirs.fit(arrays, y), _fit(X, y)
+    return {
+        "fit, theirs": lambda: theirs.fit(arrays, y),
+        "fit": lambda: _fit(X, y),
+        "predict, theirs": lambda: fitted.predict_proba(arrays),
+        "predict": lambda: inference.run(ours.module_, X, inference.proba, BATCH),
+    }
 
 
 def _fit(X, y):
