@@ -62,9 +62,9 @@ class M3FusionClassifier(FittedFusion, CallbackSupportMixin, BaseEstimator):
     normalize : {"standard", "minmax", None}, default="standard"
         Scaling of each source per band, from the training samples.
     missing : {"error", "fill", "mask"}, default="error"
-        What becomes of dates of a series that a sample lacks (NaN). "fill" fills each band linearly in time,
-        at equal steps; "mask" leaves dates with NaN in any band out: the attention gives them a weight of
-        exactly 0, the recurrence carries its state over.
+        What becomes of dates of a series that a sample lacks (NaN). "fill" fills each band linearly in time
+        (by the dates that X knows, else those of `fit`, else at equal steps); "mask" leaves dates with NaN
+        in any band out: attention gives them a weight of 0, the recurrence carries its state over.
     missing_sources : {"error", "drop"}, default="error"
         What becomes of samples that lack a whole source (all NaN, or after `fit` a source that X does not
         have at all). "drop" predicts from the other sources.

@@ -10,6 +10,7 @@ from .dates import as_days
 from .gaps import VALUES_AT_ONCE, fill_block
 from .network.batches import as_tensor
 from .rows import map_rows, row_blocks
+from .sources import known_dates
 from .transformer import SourceTransformer, as_given, check_chosen, joined
 
 __all__ = ["GapFiller"]
@@ -29,8 +30,10 @@ class GapFiller(SourceTransformer):
     source : str or list of str, optional
         The series to fill, those of patches included; all by default.
     dates : sequence of str or datetime64, optional
-        Dates of these series, in ascending order, as "2018-05-11" or "20180511". Equal steps by default.
-        Series with different calendars need a step each, with `source`.
+        Dates of these series, in ascending order, as "2018-05-11" or "20180511". By default those that X
+        knows of each (of a scene, or by `MultiSource.with_dates`), else those that the X of ``fit`` knew,
+        else equal steps. Given here they are of every chosen series: different calendars need a step each,
+        with `source`.
     layout : dict of str to tuple, optional
         Shape of one sample in each source, where X is a flat table: ``{"ts": (34, 16)}``.
 
@@ -97,7 +100,7 @@ class GapFiller(SourceTransformer):
     def _learn(self, X):
         self.means_ = {}
         for name in self._chosen():
-            self._days(name)
+            self._days(name, X)
             self.means_[name] = _band_means(X, name)
 
     def _chosen(self):
@@ -111,10 +114,11 @@ class GapFiller(SourceTransformer):
             raise ValueError(f"source must name series, which have dates; got {others}.")
         return chosen
 
-    def _days(self, name):
+    def _days(self, name, X):
         """Days of the series' dates; checked."""
         n_dates = self.sources_[name].n_dates
-        dates = np.arange(n_dates) if self.dates is None else self.dates
+        dates = known_dates(name, X.specs, self.sources_) if self.dates is None else self.dates
+        dates = np.arange(n_dates) if dates is None else dates
         return as_days(dates, n_dates, f"dates of X[{name!r}]")
 
     def transform(self, X):
@@ -153,7 +157,7 @@ class GapFiller(SourceTransformer):
 
     def _fill(self, X):
         there = {name: means for name, means in self.means_.items() if name in X}
-        filled = {name: _filled(X, name, means, self._days(name)) for name, means in there.items()}
+        filled = {name: _filled(X, name, means, self._days(name, X)) for name, means in there.items()}
         filled = {name: values for name, values in filled.items() if values is not None}
         return as_given(self, X.replace(**filled) if filled else X)
 

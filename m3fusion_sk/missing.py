@@ -1,11 +1,14 @@
 """Samples of a network that may lack dates or sources: what may be missing, and what is an error."""
 
+import functools
+
 import numpy as np
 
 from .gaps import fill_linear
 from .multisource import MultiSource
 from .presence import may_lack
 from .rows import map_rows, row_blocks
+from .sources import known_dates
 from .validation import check_sources, those_present
 
 
@@ -53,8 +56,7 @@ def _checked(estimator, X, settings, reset):
     if gaps.keys() == set(X.names):
         _check_any(np.logical_and.reduce([absent for absent, _ in gaps.values()]))
     if settings["missing"] == "fill":
-        series = [name for name, (_, partial) in gaps.items() if partial.any()]
-        return X.replace(**{name: _filled(X, name) for name in series}) if series else X
+        return _without_gaps(X, [name for name, (_, partial) in gaps.items() if partial.any()], estimator)
     return X
 
 
@@ -122,13 +124,19 @@ def _check_any(lacks_all):
         )
 
 
-def _filled(X, name):
+def _without_gaps(X, series, estimator):
+    filled = {name: _filled(X, name, known_dates(name, X.specs, estimator.sources_)) for name in series}
+    return X.replace(**filled) if filled else X
+
+
+def _filled(X, name, days):
     """A series whose gaps are filled linearly in time; a band without any date stays NaN."""
     spec, dtype = X.specs[name], np.dtype(X.values_of(name).dtype)
-    return map_rows(X.rows_of(name), fill_dates, spec.shape, np.promote_types(dtype, np.float32))
+    fill = functools.partial(_fill_rows, days=days)
+    return map_rows(X.rows_of(name), fill, spec.shape, np.promote_types(dtype, np.float32))
 
 
-def fill_dates(values):
-    """Series (n, dates, ...) with gaps filled in time, date by date at equal steps."""
+def _fill_rows(values, days):
+    """Rows of a series (n, dates, ...) with gaps filled in time, at equal steps where no days are known."""
     flat = values.reshape(*values.shape[:2], -1)
-    return fill_linear(flat, np.isnan(flat)).reshape(values.shape)
+    return fill_linear(flat, np.isnan(flat), days).reshape(values.shape)

@@ -44,7 +44,8 @@ def save(classifier, path):
 def content_hash(classifier):
     """SHA-256 of weights, parameters, classes and sources, as text."""
     model = describe(classifier)
-    for part in ("history", "seed", "dates"):  # which predictions do not depend on
+    by_dates = ("dates",) if classifier.net_.module_.settings["missing"] != "fill" else ()
+    for part in ("history", "seed", *by_dates):  # which predictions do not depend on
         model.pop(part, None)
     described = json.dumps(model, sort_keys=True, default=repr).encode()
     return checksum(described, safetensors.torch.save(_state(classifier.net_.module_)))

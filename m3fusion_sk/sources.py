@@ -268,6 +268,11 @@ def dates_of(specs):
     return {name: known for name, known in dates.items() if known}
 
 
+def known_dates(name, *specs):
+    """Dates of a series, from the first of these specifications by source that has some; else None."""
+    return next((each[name].dates for each in specs if each[name].dates), None)
+
+
 def dated(name, spec, dates):
     """The specification of a series with these dates."""
     if "n_dates" not in spec.axes:

@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 
 from m3fusion_sk import MultiSource
 from m3fusion_sk.gapfiller import GapFiller
+from m3fusion_sk.mapping.runkey import hash_estimator
 from m3fusion_sk.patchview import PatchView
 from m3fusion_sk.preprocessing import StackedFeatures
 
@@ -49,6 +50,19 @@ def test_dates_give_the_spacing():
     for given in (dates, compact, [0, 1, 10, 31], np.array(dates, "datetime64[D]"), pd.DatetimeIndex(dates)):
         filled = GapFiller(dates=given).fit_transform({"ts": _with_gaps()})["ts"]
         assert filled[0, 1, 0] == pytest.approx(0 + 6 * 0.1)
+
+
+def test_dates_that_the_samples_know_give_the_spacing_too():
+    series = np.array([[[0.0], [np.nan], [9.0]]])
+    dated = MultiSource(ts=series).with_dates(ts=["2018-05-01", "2018-05-02", "2018-05-10"])
+    other = MultiSource(ts=series).with_dates(ts=["2019-05-01", "2019-05-04", "2019-05-10"])
+    fill = GapFiller().fit(dated)
+    for X, expected in [(dated, 1), (other, 3), (MultiSource(ts=series), 1)]:  # the last by those of fit
+        assert fill.transform(X)["ts"][0, 1, 0] == expected
+    assert fill.transform(dated).specs["ts"].dates == dated.specs["ts"].dates
+    assert GapFiller(dates=[0, 2, 9]).fit_transform(dated)["ts"][0, 1, 0] == 2  # what is said counts
+    assert GapFiller().fit(MultiSource(ts=series)).transform(other)["ts"][0, 1, 0] == 3
+    assert hash_estimator(fill) != hash_estimator(GapFiller().fit(other))
 
 
 def test_a_band_without_valid_dates_takes_its_mean_in_training():

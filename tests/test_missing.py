@@ -152,6 +152,19 @@ def test_filling_is_the_gap_filler_s(on_disk, tmp_path):
     np.testing.assert_array_equal(clf.predict_proba(X), expected)
 
 
+def test_gaps_are_filled_by_the_dates_that_the_samples_know():
+    X, y = make_samples(90)
+    X, _ = with_gaps(X)
+    dates = np.datetime64("2018-01-01") + np.arange(X.specs["ts"].n_dates) ** 2
+    dated = X.with_dates(ts=dates)
+    filled = GapFiller().fit_transform(dated)
+    assert not np.array_equal(filled["ts"], GapFiller().fit_transform(X)["ts"])
+    expected = M3FusionClassifier(**SMALL).fit(filled, y).predict_proba(filled)
+    clf = M3FusionClassifier(**SMALL, missing="fill").fit(dated, y)
+    np.testing.assert_array_equal(clf.predict_proba(dated), expected)
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)  # by the dates of fit
+
+
 def test_a_band_without_any_date_takes_its_mean_where_gaps_are_filled():
     X, y = make_samples(90)
     ts = X["ts"].copy()

@@ -50,6 +50,15 @@ def test_a_loaded_classifier_predicts_exactly_the_same(tmp_path, labels, paramet
         assert getattr(twin, name) == getattr(clf, name)
 
 
+def test_dates_are_of_the_content_where_gaps_are_filled_by_them(tmp_path):
+    X, y = make_samples()
+    dates = [f"2018-0{month}-15" for month in range(1, 1 + X.specs["ts"].n_dates)]
+    clf = M3FusionClassifier(**SMALL, missing="fill").fit(X.with_dates(ts=dates), y)
+    clf.save(tmp_path / "model.m3f")
+    assert M3FusionClassifier.load(tmp_path / "model.m3f").content_hash() == clf.content_hash()
+    assert M3FusionClassifier(**SMALL, missing="fill").fit(X, y).content_hash() != clf.content_hash()
+
+
 def test_names_of_columns_travel_along(tmp_path):
     X, y = make_samples()
     frame = pd.DataFrame(np.asarray(X), columns=X.column_names)
