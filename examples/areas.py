@@ -45,9 +45,11 @@ def looked_at(points):
 
 
 # %%
-# The estimates beside the counted pixels and beside the truth, in hectares.
+# The estimates beside the counted pixels and beside the truth, in hectares. A note tells of
+# classes in which the sample found no error: the intervals that rest on them are too narrow.
 
 estimates = estimate_areas(looked_at(sample.points), sample.points["mapped"], sample.areas)
+print(*estimates.notes, sep="\n")
 hectare = 10_000
 counts = np.bincount(truth.ravel(), minlength=len(names) + 1)[1:]
 true = pd.Series(counts * 100 / hectare, index=names)
@@ -56,8 +58,9 @@ print(table.round(1).to_string())
 
 # %%
 # One draw may be unlucky. Over twenty draws, an interval should hold the truth about 19 times. It does less
-# often where a class has so few errors that most samples find none (water, shadows): the formula then knows
-# of no spread. Where such a class matters, draw more places in it.
+# often where samples find none of the few errors, since the formula then knows of no spread: in a class that
+# is nearly always right (water, shadows), and where a class is missed here and there in large ones. More
+# places in the class itself help in the former case only. The latter needs more in the large classes.
 
 held = []
 for seed in range(20):

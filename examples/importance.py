@@ -45,7 +45,8 @@ plot_importance(by_band, ax=axes[1], title="bands of both sources")
 # Shapley values: how much each source adds to the probability of the class that is decided for. The head
 # of each source tells what it knows alone.
 
-contributions = source_contributions(network, X[test[::8]], n_draws=3, random_state=0)
+some = test[::8]
+contributions = source_contributions(network, X[some], groups=objects[some], n_draws=3, random_state=0)
 figure, axes = plt.subplots(1, 2, figsize=(13, 4.6), layout="constrained")
 plot_contributions(contributions, ax=axes[0], title="share of each source in the decisions")
 plot_heads(compare_heads(network, X[test], y[test]), ax=axes[1], title="what each head gets right")

@@ -39,8 +39,9 @@ table = pd.DataFrame(rows)
 print(table.groupby(["model", "n_objects"])["accuracy"].agg(["mean", "std"]).round(3).to_string())
 
 # %%
-# Both still rise at the right end: more objects would help more than another model. Where one curve lies
-# above the other depends on the data; these are made ones.
+# Both still rise at the right end: more objects would help. So does another model: the network needs about a
+# third of the forest's objects for the same accuracy. Where one curve lies above the other depends on the
+# data; these are made ones.
 
 ax = plot_learning_curve(table, xlabel="labelled objects that train (13 classes)")
 ax.set_ylabel("accuracy on other objects")

@@ -33,17 +33,19 @@ class AreaEstimates:
         Of the confidence intervals.
     unit : str or None
         Of the areas, where they are those of a `ReferenceSample` as it told them: "m2", say.
+    notes : tuple of str
+        What to beware of: classes without any error in the sample, or in the reference only.
 
     Examples
     --------
     >>> from m3fusion_sk.areas import estimate_areas
-    >>> reference = ["crops"] * 8 + ["water"] * 12
+    >>> reference = ["crops"] * 8 + ["water"] * 11 + ["crops"]
     >>> mapped = ["crops"] * 10 + ["water"] * 10
     >>> found = estimate_areas(reference, mapped, {"crops": 100.0, "water": 900.0})
     >>> found.areas["area"].round(1).to_dict()
-    {'crops': 80.0, 'water': 920.0}
+    {'crops': 170.0, 'water': 830.0}
     >>> found.overall["accuracy"].round(2)
-    np.float64(0.98)
+    np.float64(0.89)
     """
 
     areas: pd.DataFrame
@@ -52,11 +54,12 @@ class AreaEstimates:
     proportions: pd.DataFrame
     level: float = 0.95
     unit: str | None = None
+    notes: tuple = ()
 
     def __str__(self):
         with pd.option_context("display.float_format", "{:.4g}".format, "display.width", 1000):
             tables = (self.areas, self.accuracy, self.overall.to_frame().T, self.proportions)
-            return "\n\n".join(table.to_string() for table in tables)
+            return "\n\n".join([*(table.to_string() for table in tables), *self.notes])
 
 
 def estimate_areas(reference, mapped, map_areas, *, level=0.95):
@@ -76,7 +79,8 @@ def estimate_areas(reference, mapped, map_areas, *, level=0.95):
         order is that of the tables; classes that occur in `reference` only come last.
     level : float, default=0.95
         Level of the confidence intervals, estimate plus and minus normal quantile times standard error.
-        They are not cut at 0 or 1, so that they stay symmetric, as in the article.
+        They are not cut, so that they stay symmetric, as in the article: an end may lie below 0, or above 1
+        or the total area.
 
     Returns
     -------
@@ -96,8 +100,16 @@ def estimate_areas(reference, mapped, map_areas, *, level=0.95):
 
     Notes
     -----
-    The estimators are those for stratified random sampling with the map's classes as strata. If the
-    sample was drawn by other strata, they are not valid.
+    The estimators are those for stratified random sampling with the map's classes as strata. A simple
+    random sample of the whole map is valid too: it is divided by mapped class afterwards. A sample drawn by
+    other strata is not.
+
+    Intervals hold the truth less often than they say where errors are few. Simulated with the article's
+    population and numbers of samples, those of 95 % held the four areas in 89, 74, 95 and 96 % of the
+    samples, and the producer's accuracies in 93, 63, 93 and 93 %. With 50 to 100 samples of each class of
+    a map that is 97 to 99.5 % right, it was 77 to 89 % for areas. Where all n samples of a class are right,
+    its standard error is 0, though about 3 / n of the class may be wrong. Classes of which the sample holds
+    most pixels have too large standard errors: there is no correction for a finite map.
 
     References
     ----------
@@ -126,16 +138,36 @@ def estimate_areas(reference, mapped, map_areas, *, level=0.95):
     check_same_length(reference=reference, mapped=mapped)
     areas = _checked_areas(map_areas)
     check_same_type(reference=reference, mapped=mapped, map_areas=areas.index)
-    classes = areas.index.append(pd.Index(reference).unique().difference(areas.index))
+    strangers = pd.Index(reference).unique().difference(areas.index)
+    classes = areas.index.append(strangers)
     areas = areas.reindex(classes, fill_value=0.0)
     _check_areas_known(mapped, areas)
     counts = count_pairs(classes.get_indexer(mapped), classes.get_indexer(reference), *[len(classes)] * 2)
     _check_strata(counts, areas)
     unit = _told_unit(map_areas, areas.sum())
-    return _estimates(counts, areas.to_numpy(), classes, _checked_level(level), unit)
+    notes = _note_on_strangers(strangers.tolist()) + _note_on_agreement(counts, classes)
+    return _estimates(counts, areas.to_numpy(), classes, _checked_level(level), unit, notes)
 
 
-def _estimates(counts, areas, classes, level, unit):
+def _note_on_strangers(strangers):
+    if not strangers:
+        return ()
+    return (f"The map has no class {strangers}, as the reference has: correct those that are misspelt.",)
+
+
+def _note_on_agreement(counts, classes):
+    """On mapped classes that the sample found no spread in."""
+    sizes, right = counts.sum(axis=1), counts.diagonal()
+    same = pd.Series(sizes, index=classes)[(sizes > 0) & ((right == 0) | (right == sizes))]
+    if same.empty:
+        return ()
+    return (
+        f"All samples of these mapped classes are right, or all wrong (class: samples): {same.to_dict()}. "
+        "Their standard errors are 0, and intervals that depend on them too narrow. Draw more of them.",
+    )
+
+
+def _estimates(counts, areas, classes, level, unit, notes):
     z = norm.ppf((1 + level) / 2)
     total, weight = areas.sum(), areas / areas.sum()
     sampled = np.maximum(counts.sum(axis=1), 2)  # rows without area have no samples, and weight 0
@@ -152,6 +184,7 @@ def _estimates(counts, areas, classes, level, unit):
         pd.DataFrame(p, index=classes.rename("mapped"), columns=classes.rename("reference")),
         level,
         unit,
+        notes,
     )
 
 
@@ -182,7 +215,7 @@ def _interval(name, estimate, variance, z):
     }
 
 
-def reference_sample_size(map_areas, users_accuracy, standard_error=0.01):
+def reference_sample_size(map_areas, users_accuracy, standard_error=0.01, *, allocation="proportional"):
     """Samples that an estimate of overall accuracy with a given standard error needs.
 
     Parameters
@@ -193,38 +226,77 @@ def reference_sample_size(map_areas, users_accuracy, standard_error=0.01):
         Conjectured user's accuracy of each class, or of all.
     standard_error : float, default=0.01
         Standard error of overall accuracy to aim at.
+    allocation : {"proportional", "optimal"}, default="proportional"
+        How the samples are shared among the classes: in proportion to area, or to area times
+        ``sqrt(users_accuracy * (1 - users_accuracy))``, which needs the fewest.
 
     Returns
     -------
     int
-        Equation 13 of the article, rounded up: for a large map, with allocation in proportion to area.
+        For a large map, rounded up, and at least two for each class that has an area. The optimal number is
+        equation 13 of the article.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as described.
+
+    Notes
+    -----
+    ``draw_reference_sample(class_map, n, least=2)`` shares ``n`` in proportion to area. A larger `least`
+    takes samples from large classes: draw as many more as it gives to the rare ones. The optimal number
+    must be shared as in the example below; shared by area, it does not reach the standard error.
 
     References
     ----------
-    Olofsson, P., et al. (2014). Good practices for estimating area and assessing accuracy of land change.
-    Remote Sensing of Environment 148, 42-57.
+    Olofsson et al. (2014), as in `estimate_areas`.
 
     Examples
     --------
+    >>> import numpy as np, pandas as pd
     >>> from m3fusion_sk.areas import reference_sample_size
-    >>> areas = {"deforestation": 200, "gain": 150, "forest": 3200, "other": 6450}
-    >>> reference_sample_size(areas, {"deforestation": 0.7, "gain": 0.6, "forest": 0.9, "other": 0.95})
+    >>> areas = pd.Series({"deforestation": 200, "gain": 150, "forest": 3200, "other": 6450})
+    >>> accuracy = pd.Series({"deforestation": 0.7, "gain": 0.6, "forest": 0.9, "other": 0.95})
+    >>> reference_sample_size(areas, accuracy)
+    673
+
+    The article's number, and what `draw_reference_sample` takes for it:
+
+    >>> reference_sample_size(areas, accuracy, allocation="optimal")
     641
+    >>> share = areas * np.sqrt(accuracy * (1 - accuracy))
+    >>> np.ceil(641 * share / share.sum()).clip(lower=2).astype(int).to_dict()
+    {'deforestation': 24, 'gain': 19, 'forest': 244, 'other': 357}
     """
     areas = _checked_areas(map_areas)
-    if isinstance(users_accuracy, Real):
-        users_accuracy = dict.fromkeys(areas.index, users_accuracy)
-    given = pd.Series(users_accuracy, dtype=float)
-    accuracy = given.reindex(areas.index)
-    if not accuracy.between(0, 1).all() or len(given) != len(areas):
-        raise ValueError(
-            f"users_accuracy must be a share from 0 to 1 for each of {areas.index.tolist()}, and no other; "
-            f"got {dict(users_accuracy)}."
-        )
+    accuracy = _checked_accuracy(users_accuracy, areas.index)
     if not isinstance(standard_error, Real) or not standard_error > 0:
         raise ValueError(f"standard_error must be a positive number; got {standard_error!r}.")
-    deviation = (areas / areas.sum() * np.sqrt(accuracy * (1 - accuracy))).sum()
-    return int(np.ceil(((deviation / standard_error) ** 2).round(6)))  # without the noise of its digits
+    if allocation not in ("proportional", "optimal"):
+        raise ValueError(f"allocation must be 'proportional' or 'optimal'; got {allocation!r}.")
+    weight, variance = areas / areas.sum(), accuracy * (1 - accuracy)
+    optimal = allocation == "optimal"
+    spread = (weight * np.sqrt(variance)).sum() ** 2 if optimal else (weight * variance).sum()
+    needed = int(np.ceil((spread / standard_error**2).round(6)))  # without the noise of its digits
+    return max(needed, 2 * int((areas > 0).sum()))
+
+
+def _checked_accuracy(users_accuracy, classes):
+    if not isinstance(users_accuracy, Real | Mapping | pd.Series):
+        raise TypeError(
+            "users_accuracy must be one number, or a dict or Series with one for each class; got "
+            f"{users_accuracy!r:.200}."
+        )
+    if isinstance(users_accuracy, Real):
+        users_accuracy = dict.fromkeys(classes, users_accuracy)
+    given = pd.Series(users_accuracy, dtype=float)
+    accuracy = given.reindex(classes)
+    if not accuracy.between(0, 1).all() or len(given) != len(classes):
+        raise ValueError(
+            f"users_accuracy must be a share from 0 to 1 for each of {classes.tolist()}, and no other; "
+            f"got {dict(users_accuracy)}."
+        )
+    return accuracy
 
 
 def _checked_areas(map_areas):

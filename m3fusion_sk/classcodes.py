@@ -8,6 +8,8 @@ import numpy as np
 __all__ = ["ArrayCodes", "FileCodes", "open_codes"]
 
 WEB_MERCATOR, EARTH_RADIUS = 3857, 6_378_137.0  # EPSG code of metres that shrink towards the poles; metres
+_FLATTENING = 1 / 298.257223563  # of the ellipsoid of WGS 84, of that radius
+_TOLERANCE = 0.01  # of areas that count as those on the ground: those of UTM are 0.1 to 0.5 % off
 _ROWS_AT_ONCE = 512
 
 
@@ -24,16 +26,33 @@ def open_codes(class_map):
     return FileCodes(class_map) if isinstance(class_map, str | PathLike) else ArrayCodes(class_map)
 
 
-def _stretch(file):
-    """How many times as large the largest pixels of a raster are on the ground as its smallest."""
-    _, bottom, _, top = file.bounds
-    if file.crs and file.crs.is_geographic:
-        sides = np.cos(np.radians([bottom, top]))
-    elif file.crs and file.crs.to_epsg() == WEB_MERCATOR:
-        sides = 1 / np.cosh(np.array([bottom, top]) / EARTH_RADIUS) ** 2
-    else:
-        return 1.0
-    return float(max(sides) / max(min(sides), 1e-9))
+def _ground_areas(file):
+    """Square metres on the ground of 25 pixels of a raster; of fewer, where some are not on the earth."""
+    rows, cols = (np.linspace(0, n - 1, 5) + 0.5 for n in file.shape)
+    areas = np.array([_ground_area(file, row, col) for row in rows for col in cols])
+    return areas[np.isfinite(areas) & (areas > 0)]
+
+
+def _ground_area(file, row, col):
+    """By a tenth of a pixel around its centre, since large ones may reach over a pole."""
+    from rasterio.warp import transform
+
+    a, b, c, d, e, f = file.transform[:6]
+    x, y = col + np.array([-0.05, 0.05, 0, 0]), row + np.array([0, 0, -0.05, 0.05])
+    try:
+        degrees = transform(file.crs, "EPSG:4326", a * x + b * y + c, d * x + e * y + f)
+    except Exception:  # of a private type: the place or the whole system is not on the earth
+        return np.nan
+    left, right, top, bottom = _on_ellipsoid(*np.where(np.isfinite(degrees), degrees, np.nan))
+    return 100 * np.linalg.norm(np.cross(right - left, bottom - top))
+
+
+def _on_ellipsoid(longitude, latitude):
+    """Points in metres from the centre of the earth, of shape (n, 3)."""
+    a, b = np.radians([longitude, latitude])
+    squared = _FLATTENING * (2 - _FLATTENING)
+    radius = EARTH_RADIUS / np.sqrt(1 - squared * np.sin(b) ** 2)
+    return np.transpose(radius * [np.cos(b) * np.cos(a), np.cos(b) * np.sin(a), (1 - squared) * np.sin(b)])
 
 
 class _Codes:
@@ -63,7 +82,7 @@ class ArrayCodes(_Codes):
     """Class codes in memory, and the little that is known about them."""
 
     names = {}
-    transform, crs, unit, pixel_area, stretch = None, None, "pixel", 1.0, 1.0
+    transform, crs, unit, pixel_area, stretch, ground = None, None, "pixel", 1.0, 1.0, None
 
     def __init__(self, codes):
         codes = np.ma.filled(codes, 0) if isinstance(codes, np.ma.MaskedArray) else np.asarray(codes)
@@ -99,11 +118,22 @@ class FileCodes(_Codes):
             self.names = {int(code): name for code, name in names.items()}
             self.transform, self.shape = file.transform, file.shape
             self.crs = file.crs.to_wkt() if file.crs else None
-            self.unit, self.pixel_area, self.stretch = "pixel", 1.0, _stretch(file)
-            if file.crs and file.crs.is_projected and file.crs.to_epsg() != WEB_MERCATOR:
-                unit = file.crs.linear_units
-                self.unit = "m2" if unit in ("metre", "meter") else f"{unit}2"
-                self.pixel_area = abs(file.transform.determinant)
+            self.unit, self.pixel_area, self.stretch, self.ground = "pixel", 1.0, 1.0, None
+            if file.crs and (file.crs.is_geographic or file.crs.is_projected):
+                self._measure(file)
+
+    def _measure(self, file):
+        """Areas in the map's unit, if they are those on the ground, which a part of all systems keeps."""
+        found, nominal = _ground_areas(file), abs(file.transform.determinant)
+        if len(found):
+            self.stretch = float(found.max() / found.min())
+        if not file.crs.is_projected:
+            return
+        unit, metres = file.crs.linear_units_factor
+        self.ground = float(found.mean() / (nominal * metres**2)) if len(found) else np.nan
+        if abs(self.ground - 1) < _TOLERANCE:
+            self.unit = "m2" if unit in ("metre", "meter") else f"{unit}2"
+            self.pixel_area = nominal
 
     def __str__(self):
         return str(self.path)

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state
 
+from .importance import draw_others
+from .labels import check_groups
 from .multisource import MultiSource
 from .presence import present
 from .validation import as_multisource
@@ -61,7 +63,7 @@ class SourceContributions:
         return self.contributions.groupby(pd.Index(self.predicted, name="predicted")).mean()
 
 
-def source_contributions(estimator, X, *, background=None, n_draws=16, random_state=None):
+def source_contributions(estimator, X, *, background=None, groups=None, n_draws=16, random_state=None):
     """What each source adds to the probability of the class that is decided for, sample by sample.
 
     These are the Shapley values of the sources: the mean over all orders in which the sources could
@@ -78,6 +80,9 @@ def source_contributions(estimator, X, *, background=None, n_draws=16, random_st
     background : MultiSource or dict of str to array, optional
         Samples that stand for the unknown; the other samples of X by default. Values of a source come from
         samples that have it.
+    groups : array of shape (n_samples,), optional
+        Object of each sample of X, without a background. Samples that stand for the unknown are then of
+        other objects, each as likely.
     n_draws : int, default=16
         Draws from the background for each sample.
     random_state : int, RandomState or None, default=None
@@ -99,6 +104,11 @@ def source_contributions(estimator, X, *, background=None, n_draws=16, random_st
     grouped_importance : importance for the score of many samples.
     m3fusion_sk.plotting.plot_contributions : the figure.
 
+    Notes
+    -----
+    Other pixels of a parcel tell nearly what its pixels tell. Where they stand for the unknown, as they do
+    without `groups` and without a background, contributions are too small, most of all in large objects.
+
     References
     ----------
     Shapley, L. S. (1953). A value for n-person games. Contributions to the Theory of Games 2, 307-317.
@@ -117,19 +127,17 @@ def source_contributions(estimator, X, *, background=None, n_draws=16, random_st
     {'ts': 1.0, 'terrain': 0.0}
     """
     X = as_multisource(X)
-    own = background is None
-    background = X if own else as_multisource(background)
+    objects = _objects(X, background, groups)
+    background = X if background is None else as_multisource(background)
     _check(X, background, n_draws)
-    if own and len(X) < 2:
-        raise ValueError("background must be given to explain a single sample; got None.")
+    _check_others(objects)
     names = X.names
     proba = estimator.predict_proba(X)
     codes = np.argmax(proba, axis=1)
     rng = check_random_state(random_state)
-    draws = rng.randint(len(background) - own, size=(n_draws, len(X)))
-    if own:
-        draws = (draws + 1 + np.arange(len(X))) % len(X)  # never the sample itself
-    unknown = {name: _Unknown(name, X, background, draws, rng, own) for name in names}
+    everywhere = np.arange(len(background))
+    draws = _draws(objects, np.arange(len(X)), everywhere, n_draws, rng)
+    unknown = {name: _Unknown(name, X, background, draws, rng, objects) for name in names}
     values = {frozenset(names): proba[np.arange(len(X)), codes].astype(float)}
     for known in _subsets(names):
         if known not in values:
@@ -139,6 +147,30 @@ def source_contributions(estimator, X, *, background=None, n_draws=16, random_st
     return SourceContributions(np.asarray(estimator.classes_)[codes], contributions, base)
 
 
+def _objects(X, background, groups):
+    """Code of each sample's object, which none is drawn from; None with a background of others."""
+    if background is None:
+        return np.arange(len(X)) if groups is None else pd.factorize(check_groups(groups, len(X)))[0]
+    if groups is not None:
+        raise ValueError(
+            "groups says which samples of X may stand for each other; with a background, which stands for "
+            "all, leave it out, and keep the objects of X out of the background."
+        )
+    return None
+
+
+def _check_others(objects):
+    if objects is not None and objects.max() < 1:
+        raise ValueError("background must be given to explain a single sample or object; got None.")
+
+
+def _draws(objects, samples, rows, n_draws, rng):
+    """(n_draws, len(samples)) of the rows of the background, of other objects than the samples'."""
+    if objects is None:
+        return rows[rng.randint(len(rows), size=(n_draws, len(samples)))]
+    return draw_others(objects[samples], objects, rows, rng, n_draws)
+
+
 def _subsets(names):
     return [frozenset(part) for size in range(len(names) + 1) for part in combinations(names, size)]
 
@@ -146,25 +178,23 @@ def _subsets(names):
 class _Unknown:
     """The values of a source while it is unknown: other samples' ones, where a sample has it at all."""
 
-    def __init__(self, name, X, background, draws, rng, own):
+    def __init__(self, name, X, background, draws, rng, objects):
         self.name, self.background, self.draws = name, background, draws
         self.lacking, has = ~present(X, name), present(background, name)
         if not has.all() and not self.lacking.all():
-            self.draws = np.where(has[draws], draws, self._donors(has, draws.shape, rng, own))
+            self.draws = np.where(has[draws], draws, self._donors(has, objects, rng))
 
-    def _donors(self, has, shape, rng, own):
-        """Samples that have the source, for each sample and draw; of samples of their own, others."""
-        donors, itself = np.flatnonzero(has), own & ~self.lacking
-        n_others = len(donors) - itself
-        if n_others[~self.lacking].min() < 1:
+    def _donors(self, has, objects, rng):
+        """Samples that have the source, for each draw of each sample that has it too."""
+        donors, samples = np.flatnonzero(has), np.flatnonzero(~self.lacking)
+        if len(donors if objects is None else np.unique(objects[donors])) < (1 if objects is None else 2):
             raise ValueError(
-                f"background must have {self.name!r} in some sample beside the one to explain; all are NaN. "
-                "Give others."
+                f"background must have {self.name!r} in some sample beside the one to explain (with "
+                "groups, of another object); all are NaN. Give others."
             )
-        chosen = rng.randint(np.broadcast_to(np.maximum(1, n_others), shape))
-        if own:
-            chosen += itself & (chosen >= np.cumsum(has) - 1)
-        return donors[np.minimum(chosen, len(donors) - 1)]
+        found = self.draws.copy()
+        found[:, samples] = _draws(objects, samples, donors, len(found), rng)
+        return found
 
     def draw(self, i):
         """Values of each sample in draw `i`."""

@@ -22,7 +22,8 @@ class ScoreDraws:
     summary : pandas.DataFrame
         Columns accuracy, f1_weighted, f1_macro, kappa and object_accuracy, as in `land_cover_scores`.
     f1 : pandas.DataFrame
-        F-measure of each class (columns); NaN where a draw has nothing of it.
+        F-measure of each class (columns); NaN where a draw has nothing of it, and in all draws for a class
+        that fewer than two objects have true samples of.
     """
 
     summary: pd.DataFrame
@@ -69,7 +70,8 @@ def draw_scores(y_true, predictions, groups, *, labels=None, n_draws=200, random
     Notes
     -----
     This is the bootstrap by clusters. It tells about the test objects only: not about another choice of
-    training objects, nor about the seed of the training. With few objects of a class it is too small.
+    training objects, nor about the seed of the training. With few objects of a class it is too small; with
+    one there is none, since its F is the same in all draws.
 
     References
     ----------
@@ -105,6 +107,12 @@ def draw_scores(y_true, predictions, groups, *, labels=None, n_draws=200, random
     }
 
 
+def _few(true, objects, n_classes):
+    """Which classes have true samples in fewer than two objects."""
+    pairs = np.unique(np.stack([true, objects]), axis=1)
+    return np.bincount(pairs[0], minlength=n_classes) < 2
+
+
 def _drawn(true, predicted, objects, times, classes):
     hits = majority(objects, true) == majority(objects, predicted)
     summaries, f1s = [], []
@@ -113,7 +121,8 @@ def _drawn(true, predicted, objects, times, classes):
         summary, f1 = scores_of_counts(counts)
         summaries.append({**summary, "object_accuracy": float(hits @ weights / weights.sum())})
         f1s.append(f1)
-    drawn = ScoreDraws(pd.DataFrame(summaries), pd.DataFrame(f1s, columns=classes))
+    f1 = np.where(_few(true, objects, len(classes)), np.nan, f1s)
+    drawn = ScoreDraws(pd.DataFrame(summaries), pd.DataFrame(f1, columns=classes))
     if times.shape[1] > 1:
         return drawn
     return ScoreDraws(drawn.summary * np.nan, drawn.f1 * np.nan)

@@ -51,8 +51,9 @@ def grouped_importance(
     by : {"source", "date", "band"}, default="source"
         What is exchanged: dates of series; bands of series and patches, and features of vectors.
     groups : array of shape (n_samples,), optional
-        Object of each sample. Each object then gets the values of another object, so that a pixel never
-        gets those of its own parcel, which resemble its own. Without, samples are exchanged.
+        Object of each sample. Each sample then gets the values of one drawn from the samples of all other
+        objects, each as likely, so that a pixel never gets those of its own parcel, which resemble its own.
+        Without, samples are exchanged.
     scoring : str or callable, optional
         As in scikit-learn; the estimator's own score (accuracy) by default.
     n_repeats : int, default=5
@@ -186,7 +187,12 @@ def _names(blocks, specs, by, labels):
 
 def _orders(X, blocks, groups, n_repeats, rng):
     """For each block the rows to take values from in each repeat; None where no two can exchange."""
-    common, orders = [_partners(len(X), groups, rng) for _ in range(n_repeats)], []
+    if groups is not None:
+        groups = pd.factorize(groups)[0]
+        if groups.max() < 1:
+            raise ValueError(f"groups must name two objects or more; got {groups.max() + 1}.")
+    everywhere = np.arange(len(X))
+    common, orders = [_partners(everywhere, groups, rng) for _ in range(n_repeats)], []
     for name, place in blocks:
         has = present(X, name, place)
         orders.append(common if has.all() else [_among(has, groups, rng) for _ in common])
@@ -196,25 +202,27 @@ def _orders(X, blocks, groups, n_repeats, rng):
 def _among(has, groups, rng):
     """Partners among the samples that have the block; the others keep to themselves."""
     rows, order = np.flatnonzero(has), np.arange(len(has))
-    objects = None if groups is None else groups[rows]
-    if len(pd.unique(rows if objects is None else objects)) < 2:
+    if len(np.unique(rows if groups is None else groups[rows])) < 2:
         return None
-    order[rows] = rows[_partners(len(rows), objects, rng)]
+    order[rows] = _partners(rows, groups, rng)
     return order
 
 
-def _partners(n_samples, groups, rng):
-    """For each sample the one whose values it gets: of another object, where there are objects."""
-    if groups is None:
-        return rng.permutation(n_samples)
-    codes = pd.factorize(groups)[0]
-    n_groups = codes.max() + 1
-    if n_groups < 2:
-        raise ValueError(f"groups must name two objects or more; got {n_groups}.")
-    circle = rng.permutation(n_groups)
-    other = np.empty(n_groups, int)
-    other[circle] = np.roll(circle, 1)  # a circle through all objects: none keeps its own values
-    sizes = np.bincount(codes)
-    starts = np.cumsum(sizes) - sizes  # of the objects, whose samples follow each other in this order
-    given = other[codes]
-    return np.argsort(codes, kind="stable")[starts[given] + rng.randint(sizes[given])]
+def _partners(rows, groups, rng):
+    """For each of the rows the one whose values it gets: of another object, where there are objects."""
+    return rng.permutation(rows) if groups is None else draw_others(groups[rows], groups, rows, rng)
+
+
+def draw_others(own, groups, rows, rng, n_draws=None):
+    """For each object of `own` a row, or `n_draws` of them, of those of other objects, each as likely.
+
+    >>> import numpy as np
+    >>> from m3fusion_sk.importance import draw_others
+    >>> draw_others(np.array([1, 1]), np.array([1, 0, 1]), np.arange(3), np.random.RandomState(0)).tolist()
+    [1, 1]
+    """
+    donors = rows[np.argsort(groups[rows], kind="stable")]  # samples of an object follow each other
+    start, stop = (np.searchsorted(groups[donors], own, side) for side in ("left", "right"))
+    n_others = len(donors) - (stop - start)
+    chosen = rng.randint(n_others, size=None if n_draws is None else (n_draws, len(own)))
+    return donors[np.where(chosen < start, chosen, chosen + stop - start)]

@@ -208,6 +208,9 @@ def _check_apart(codes, train, test, cv):
 def summarize(table):
     """Mean and standard deviation of each row of the comparison over the splits.
 
+    Splits draw from the same objects and overlap: the deviation says how much a score depends on the split.
+    It is no standard error of the mean, nor becomes one when divided by the square root of their number.
+
     Parameters
     ----------
     table : pandas.DataFrame
@@ -216,7 +219,7 @@ def summarize(table):
     Returns
     -------
     pandas.DataFrame
-        By model and sources; the columns are pairs of a score and "mean" or "std".
+        By model and sources; the columns are pairs of a score and "mean" or, of several splits, "std".
 
     Examples
     --------
@@ -228,7 +231,7 @@ def summarize(table):
     np.float64(0.85)
     """
     grouped = table.drop(columns="split").groupby(["model", "sources"], sort=False)
-    return grouped.agg(["mean", "std"]) if (table["split"] > 0).any() else grouped.agg(["mean"])
+    return grouped.agg(["mean", "std"]) if table["split"].nunique() > 1 else grouped.agg(["mean"])
 
 
 def as_text(summary):
@@ -260,5 +263,5 @@ def as_text(summary):
         part = summary[column]
         text[column] = part["mean"].map(f"{{:.{digits}f}}".format)
         if "std" in part and not column.endswith("seconds"):
-            text[column] += " +- " + part["std"].map(f"{{:.{digits}f}}".format)
+            text[column] += part["std"].map(f" +- {{:.{digits}f}}".format).where(part["std"].notna(), "")
     return text.to_string()

@@ -30,7 +30,7 @@ class ReferenceSample:
         By class of the map: ``n_pixels``, ``area`` and ``n_samples``.
     unit : str
         Unit of ``area``: "m2" or the square of another unit of the map, or "pixel" where the map has no
-        projected coordinates, or those of Web Mercator, whose metres are none.
+        projected coordinates, or those of a system such as Mercator, whose metres are none on the ground.
     crs : str or None
         Reference system of ``x`` and ``y``, as WKT.
 
@@ -102,19 +102,42 @@ class ReferenceSample:
         Raises
         ------
         ValueError
-            If the layer has other points, or some are not labelled.
+            If the layer has other points, or some are not labelled, or by other than codes where the map has
+            no names.
         ImportError
             If geopandas is missing.
+
+        Warns
+        -----
+        UserWarning
+            If labels are no class of the map: they may be misspelt.
         """
         layer = _import_geopandas().read_file(path)
         places = pd.MultiIndex.from_frame(self.points[["row", "col"]])
         labels = _labels(path, layer, places)
-        if self.strata.index.dtype.kind not in "iu":
-            return labels
-        codes = pd.to_numeric(labels)
-        if (codes != np.rint(codes)).any():
-            raise ValueError(f"reference must hold codes of classes in {path}; got {codes.tolist()!s:.80}.")
-        return codes.astype(self.strata.index.dtype)
+        classes = self.strata.index
+        if classes.dtype.kind in "iu":
+            labels = _as_codes(path, labels).astype(classes.dtype)
+        strange = pd.Index(labels).unique().difference(classes).tolist()
+        if strange:
+            warnings.warn(
+                f"reference holds {strange} in {path}, which are no classes of the map, {classes.tolist()}. "
+                "Correct them if they are misspelt.",
+                stacklevel=2,
+            )
+        return labels
+
+
+def _as_codes(path, labels):
+    """Numbers that someone wrote down as text."""
+    codes = pd.to_numeric(pd.Series(labels), errors="coerce").to_numpy()
+    wrong = labels[~np.isfinite(codes) | (codes != np.rint(codes))]
+    if len(wrong):
+        raise ValueError(
+            f"reference must hold codes of classes in {path}, since the map has no names; got "
+            f"{pd.unique(wrong).tolist()!s:.80}. Write the code of each class instead."
+        )
+    return codes
 
 
 def _labels(path, layer, places):
@@ -202,24 +225,13 @@ def draw_reference_sample(class_map, n_samples, *, least=50, random_state=None):
     4
     """
     source = open_codes(class_map)
-    if source.stretch > LARGEST_STRETCH:
-        warnings.warn(
-            f"Pixels of {source} differ {source.stretch:.2f} times in size on the ground, so that areas and "
-            "the sample are biased: reproject the map to UTM or to an equal-area system first.",
-            stacklevel=2,
-        )
+    _warn_of_ground(source)
     counts = source.count()
-    names = [source.names.get(code, code) for code in counts]
     if not counts:
         raise ValueError(f"class_map must hold classes; {source} is all nodata.")
+    names = _class_names(source, counts)
     sizes = _sizes(n_samples, least, dict(zip(names, counts.values(), strict=True)))
-    alone = [name for name, size in sizes.items() if size == 1]
-    if alone:
-        warnings.warn(
-            f"Classes {alone} have one pixel in the sample, of which no error can be estimated, so that "
-            "estimate_areas refuses them. Draw more, or join them with other classes in the map.",
-            stacklevel=2,
-        )
+    _warn_of_few(sizes)
     rng = check_random_state(random_state)
     ranks = {
         code: np.sort(_drawn(rng, count, sizes[name]))
@@ -235,6 +247,42 @@ def draw_reference_sample(class_map, n_samples, *, least=50, random_state=None):
         index=pd.Index(names, name="mapped"),
     )
     return ReferenceSample(points, strata, source.unit, source.crs)
+
+
+def _warn_of_ground(source):
+    if source.stretch > LARGEST_STRETCH:
+        found = f"differ {source.stretch:.2f} times in size on the ground: areas and the sample are biased"
+    elif source.ground is not None and source.unit == "pixel":
+        size = (
+            "not known to be as large" if np.isnan(source.ground) else f"{source.ground:.2f} times as large"
+        )
+        found = f"are {size} on the ground as its coordinates say: areas are counted in pixels"
+    else:
+        return
+    remedy = "Reproject the map to UTM or to an equal-area system first."
+    warnings.warn(f"Pixels of {source} {found}. {remedy}", stacklevel=3)
+
+
+def _warn_of_few(sizes):
+    few = {name: size for name, size in sizes.items() if size < 2}
+    if few:
+        warnings.warn(
+            f"Classes have fewer than two pixels in the sample: {few}. Their errors cannot be estimated, and "
+            "estimate_areas refuses them. Draw more, or join them with other classes in the map.",
+            stacklevel=3,
+        )
+
+
+def _class_names(source, counts):
+    """The name of each code that occurs, or the code itself in a map without names."""
+    names = [source.names.get(code, code) for code in counts]
+    unnamed = [code for code in counts if code not in source.names]
+    if (source.names and unnamed) or len(set(names)) < len(names):
+        raise ValueError(
+            f"CLASS_NAMES of {source} must give each code a name of its own; got {source.names} for the "
+            f"codes {list(counts)}. Correct the tag, or join codes of one class in the map."
+        )
+    return names
 
 
 def _drawn(rng, count, size):

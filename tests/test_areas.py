@@ -93,16 +93,21 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 
 
 def test_a_perfect_map_has_its_own_areas_and_no_uncertainty():
-    y = np.repeat(["a", "b"], 5)
+    y = np.repeat(["a", "b"], [5, 6])
     result = estimate_areas(y, y, {"b": 3.0, "a": 1.0})
     assert result.areas["area"].tolist() == [3.0, 1.0] == result.areas["mapped"].tolist()
     assert (result.areas["se"] == 0).all() and result.overall["accuracy"] == 1
     assert "users" in str(result) and "mapped" in str(result)
+    assert "or all wrong (class: samples): {'b': 6, 'a': 5}." in result.notes[0] in str(result)
 
 
-def test_a_class_that_the_map_lacks_gets_an_area():
-    reference, mapped = ["a", "a", "wetland", "b", "b", "b"], ["a", "a", "a", "b", "b", "b"]
-    result = estimate_areas(reference, mapped, {"a": 30.0, "b": 70.0})
+def test_a_class_that_the_map_lacks_gets_an_area_and_may_be_misspelt():
+    reference, mapped = ["a", "a", "wetland", "b", "b", "a"], ["a", "a", "a", "b", "b", "b"]
+    result = estimate_areas(reference, mapped, {"a": 30.0, "b": 60.0})
+    assert "no class ['wetland'], as the reference has" in result.notes[0]
+    told = estimate_areas(reference, mapped, {"a": 30.0, "b": 60.0, "wetland": 0.0})
+    pd.testing.assert_frame_equal(told.areas, result.areas)
+    assert told.notes == ()
     assert result.areas.index.tolist() == ["a", "b", "wetland"]
     np.testing.assert_allclose(result.areas.loc["wetland", ["mapped", "area"]], [0, 10])
     assert np.isnan(result.accuracy.loc["wetland", "users"])
@@ -111,16 +116,35 @@ def test_a_class_that_the_map_lacks_gets_an_area():
 
 def test_mapped_areas_may_be_a_series_and_zero_for_an_unused_class():
     areas = pd.Series({"a": 1.0, "b": 1.0, "never": 0.0})
-    result = estimate_areas(["a", "b", "b", "b"], ["a", "a", "b", "b"], areas)
+    result = estimate_areas(["a", "b", "b", "a"], ["a", "a", "b", "b"], areas)
     assert result.areas.loc["never"].tolist() == [0, 0, 0, 0, 0]
     assert result.proportions.to_numpy().sum() == pytest.approx(1)
 
 
-def test_the_sample_size_is_that_of_the_article():
+def test_all_wrong_samples_have_no_spread_either():
+    found = estimate_areas(list("abaac"), list("aabbb"), {"a": 1, "b": 1, "c": 0})
+    assert len(found.notes) == 1 and "{'b': 3}" in found.notes[0]
+
+
+def test_the_optimal_sample_size_is_that_of_the_article():
     areas = dict(zip(CLASSES, PIXELS, strict=True))
-    assert reference_sample_size(areas, dict(zip(CLASSES, [0.7, 0.6, 0.9, 0.95], strict=True)), 0.01) == 641
+    accuracy = dict(zip(CLASSES, [0.7, 0.6, 0.9, 0.95], strict=True))
+    assert reference_sample_size(areas, accuracy, 0.01, allocation="optimal") == 641
+    assert reference_sample_size(areas, accuracy, 0.01) == 673
     assert reference_sample_size(areas, 0.5, 0.05) == 100
     assert reference_sample_size({"a": 1.0}, 0.1, 0.01) == reference_sample_size({"a": 1.0}, 0.9, 0.01) == 900
+    assert reference_sample_size({"a": 1.0, "b": 2.0, "never": 0.0}, 1.0) == 4
+
+
+@pytest.mark.parametrize("allocation", ["proportional", "optimal"])
+def test_samples_of_that_size_have_the_standard_error(allocation):
+    weight, accuracy = np.array([0.8, 0.15, 0.05]), np.array([0.99, 0.7, 0.5])
+    maps = dict(enumerate(weight)), dict(enumerate(accuracy))
+    n = reference_sample_size(*maps, 0.01, allocation=allocation)
+    share = weight * (np.sqrt(accuracy * (1 - accuracy)) if allocation == "optimal" else 1)
+    sizes = np.round(n * share / share.sum()).astype(int)
+    right = np.random.default_rng(0).binomial(sizes, accuracy, size=(20_000, 3)) / sizes
+    assert (right @ weight).std() == pytest.approx(0.01, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -157,9 +181,11 @@ def test_wrong_arguments_are_refused(arguments, error, message):
         ({"users_accuracy": 1.2}, "users_accuracy must be a share"),
         ({"users_accuracy": {"a": 0.5}}, "for each of"),
         ({"users_accuracy": {"a": 0.5, "b": 0.5, "c": 0.5}}, "and no other"),
+        ({"users_accuracy": [0.5, 0.5]}, r"must be one number, or a dict or Series .*; got \[0\.5, 0\.5\]"),
         ({"standard_error": 0}, "standard_error must be a positive number"),
+        ({"allocation": "equal"}, "allocation must be 'proportional' or 'optimal'; got 'equal'"),
     ],
 )
 def test_wrong_conjectures_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         reference_sample_size(**{"map_areas": {"a": 1, "b": 2}, "users_accuracy": 0.8, **arguments})

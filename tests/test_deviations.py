@@ -97,6 +97,15 @@ def test_wrong_draws_are_refused(arguments, message):
         draw_scores(**{**given, **arguments})
 
 
+def test_a_class_with_true_samples_of_one_object_has_no_deviation():
+    y, objects = np.repeat(["a", "b", "c"], [6, 6, 2]), np.repeat(np.arange(7), 2)
+    poor = np.where(np.isin(objects, [1, 3]), "d", y)
+    draws = draw_scores(y, {"m": y, "poor": poor}, objects)
+    for f1 in (draws["m"].f1, draws["poor"].f1, (draws["m"] - draws["poor"]).f1):
+        assert f1[["c", "d"]].isna().all(axis=None) and f1[["a", "b"]].notna().any(axis=None)
+    assert draws["poor"].summary["f1_macro"].std() > 0
+
+
 def test_a_single_object_tells_nothing_about_others():
     draws = draw_scores(["a", "b", "a"], {"m": ["a", "a", "a"]}, [7, 7, 7])
     assert draws["m"].summary.isna().all().all() and draws["m"].f1.isna().all().all()

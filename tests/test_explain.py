@@ -213,9 +213,77 @@ def test_objects_exchange_with_other_objects_only():
     grouped_importance(model, X, np.zeros(36), groups=codes, n_repeats=20, random_state=0)
     for v, w in model.seen[1:21]:
         assert (v != codes).all() and (w == codes).all()
-        assert all(len(set(v[codes == g])) == 1 for g in range(8))  # whole objects, from one other each
+        assert len(set(v[codes == 7])) > 1  # each sample from any other object
     for v, w in model.seen[21:]:
         assert (v == codes).all() and (w != codes).all()
+
+
+class BySigns:
+    """Class 2 where v is negative; else 0 or 1 by the sign of w."""
+
+    classes_ = np.arange(3)
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        v, w = (np.asarray(X[name])[:, 0] for name in "vw")
+        return np.where(v < 0, 2, np.where(w > 0, 0, 1))
+
+    def predict_proba(self, X):
+        return np.eye(3)[self.predict(X)]
+
+    def score(self, X, y):
+        return float((self.predict(X) == y).mean())
+
+
+def by_signs():
+    """Large objects of the classes 0 and 1, and small ones of class 2."""
+    of_object = np.repeat([0, 1, 2], [40, 10, 50])
+    y, objects = (np.repeat(each, np.where(of_object == 2, 2, 40)) for each in (of_object, np.arange(100)))
+    v, w = np.where(y == 2, -1.0, 1.0), np.where(y == 1, -1.0, 1.0)
+    return MultiSource(v=v[:, None], w=w[:, None]), y, objects
+
+
+def test_importance_of_unbalanced_objects_is_that_of_a_random_sample_of_the_others():
+    X, y, objects = by_signs()
+    found = grouped_importance(BySigns(), X, y, groups=objects, n_repeats=40, random_state=0)["importance"]
+    others = objects[:, None] != objects
+    v, w = (np.broadcast_to(X[name][:, 0], others.shape) for name in "vw")  # of donors, in columns
+    for name, after in (
+        ("v", np.where(v < 0, 2, np.where(w.T > 0, 0, 1))),
+        ("w", np.where(v.T < 0, 2, np.where(w > 0, 0, 1))),
+    ):
+        expected = np.mean(
+            [(row[rest] != own).mean() for row, rest, own in zip(after, others, y, strict=True)]
+        )
+        assert found[name] == pytest.approx(expected, abs=0.003), name
+    assert found["w"] > 3 * found["v"]
+
+
+def test_contributions_by_object_draw_from_other_objects_only():
+    X = MultiSource(v=np.repeat([[1.0], [-1.0]], [40, 10], axis=0), w=np.ones((50, 1)))
+    objects = np.repeat(["large", "a", "b"], [40, 5, 5])
+    leaky = source_contributions(BySigns(), X, random_state=0).by_class()["v"]
+    found = source_contributions(BySigns(), X, groups=objects, random_state=0).by_class()["v"]
+    assert found[0] == 1 > 2 * leaky[0]  # nothing in other objects looks like the large one
+    assert found[2] == pytest.approx(40 / 45, abs=0.05)
+    v = np.where(np.arange(50) % 2, np.nan, X["v"].T).T  # where half of the samples lack it, too
+    lacking = source_contributions(BySigns(), X.replace(v=v), groups=objects, random_state=0)
+    assert (lacking.contributions["v"][:40:2] == 1).all() and (lacking.contributions["v"][1::2] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"groups": [1] * 20}, "background must be given to explain a single sample or object"),
+        ({"groups": [1, 2]}, r"groups must have shape \(20,\)"),
+        ({"groups": np.arange(20), "background": by_signs()[0]}, "with a background, .* leave it out"),
+    ],
+)
+def test_objects_of_contributions_are_those_of_several_samples(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        source_contributions(BySigns(), by_signs()[0][:20], **arguments)
 
 
 @pytest.mark.parametrize("kind", ["arrays", "a view", "selected rows"])

@@ -141,6 +141,14 @@ def test_one_split_has_no_deviation():
     assert "+-" not in as_text(summary)
 
 
+@pytest.mark.parametrize("splits, shown", [([3], "0.5000"), ([3, 4], "0.5000 +- 0.0000")])
+def test_what_has_no_deviation_is_shown_without(splits, shown):
+    rows = [{"split": k, "model": "m", "sources": "ts", "accuracy": 0.5} for k in splits]
+    assert as_text(summarize(pd.DataFrame(rows))).split("ts")[-1].strip() == shown
+    rows[0]["accuracy"] = np.nan
+    assert "+-" not in as_text(summarize(pd.DataFrame(rows)))
+
+
 def test_steps_for_other_sources_are_left_out_of_a_row():
     X, y, groups = make_land_cover(200, n_objects=40, n_dates=4, n_bands=3, patch_size=5, random_state=0)
     bands = {"ts": ["B02", "B04", "B08"], "patch": ["B02", "B03", "B04", "B08", "B05"]}

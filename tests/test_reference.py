@@ -68,7 +68,9 @@ def test_every_pixel_of_a_class_is_as_likely():
 def test_classes_that_are_too_small_for_an_estimate_are_told(codes):
     codes[codes == 7] = 1
     codes[5, 5] = 7
-    with pytest.warns(UserWarning, match=r"Classes \[7\] have one pixel in the sample, of which no error"):
+    with pytest.warns(UserWarning, match=r"fewer than two pixels in the sample: \{7: 0\}\. Their errors"):
+        draw_reference_sample(codes, {1: 20, 2: 20, 7: 0}, random_state=0)
+    with pytest.warns(UserWarning, match=r"fewer than two pixels in the sample: \{7: 1\}\. Their errors"):
         sample = draw_reference_sample(codes, 200, random_state=0)
     assert sample.strata["n_samples"][7] == 1
     with pytest.raises(ValueError, match="join classes"):
@@ -187,7 +189,36 @@ def test_pixels_that_differ_in_size_are_told(codes, tmp_path):
     with pytest.warns(UserWarning, match=r"differ 1\.\d+ times in size"):
         draw_reference_sample(path, 200, random_state=0)
     path = write(tmp_path / "web.tif", codes[None], crs="EPSG:3857", nodata=0)
-    assert draw_reference_sample(path, 200, random_state=0).unit == "pixel"
+    with pytest.warns(UserWarning, match=r"are 0\.50 times as large on the ground as .* in pixels\. Rep"):
+        assert draw_reference_sample(path, 200, random_state=0).unit == "pixel"
+    path = write(tmp_path / "nowhere.tif", codes[None], crs="EPSG:3857", origin=(1e12, 1e12), nodata=0)
+    with pytest.warns(UserWarning, match="not known to be as large on the ground as"):
+        draw_reference_sample(path, 200, random_state=0)
+
+
+@pytest.mark.parametrize("names", ['{"1": "forest", "2": "crops"}', '{"1": "a", "2": "b", "7": "a"}'])
+def test_codes_without_a_name_of_their_own_are_told_before_the_labelling(class_map, names):
+    with rasterio.open(class_map, "r+") as file:
+        file.update_tags(CLASS_NAMES=names)
+    with pytest.raises(ValueError, match=r"CLASS_NAMES of .* must give each code a name .*codes \[1, 2, 7\]"):
+        draw_reference_sample(class_map, 200, random_state=0)
+
+
+def test_labels_that_are_no_class_are_told(class_map, codes, tmp_path):
+    path, other = tmp_path / "reference.gpkg", tmp_path / "codes.gpkg"
+    sample = draw_reference_sample(class_map, 200, random_state=0)
+    sample.write(path)
+    fill(path, np.repeat(["Water", "water"], 100))
+    with pytest.warns(UserWarning, match=r"reference holds \['Water'\] in .*reference\.gpkg, which are no"):
+        assert set(sample.read(path)) == {"Water", "water"}
+    sample = draw_reference_sample(write(tmp_path / "map.tif", codes[None], nodata=0), 200, random_state=0)
+    sample.write(other)
+    fill(other, np.repeat(["9", "1"], 100))
+    with pytest.warns(UserWarning, match=r"reference holds \[9\]"):
+        sample.read(other)
+    fill(other, np.repeat(["forest", "1"], 100))
+    with pytest.raises(ValueError, match=r"codes of classes in .*codes\.gpkg, .* got \['forest'\]\. Write"):
+        sample.read(other)
 
 
 def test_labels_must_be_whole_codes(codes, tmp_path):

@@ -95,7 +95,7 @@ def test_what_is_given_is_shown_and_what_is_not_is_left_out(samples, maps, tmp_p
     falls = pd.DataFrame(
         {"importance": [0.2, -0.01], "std": 0.01}, index=pd.Index(["ts", "p"], name="source")
     )
-    areas = estimate_areas(y, predictions["forest"], {"crops": 5e4, "forest": 3e4, "water": 2e4})
+    areas = estimate_areas(np.roll(y, 1), y, {"crops": 5e4, "forest": 3e4, "water": 2e4})
     rows = {"model": "network", "sources": "all", "accuracy": [0.8, 0.9], "fit_seconds": [3.0, 5.0]}
     extras = {
         "area_unit": "m2",
@@ -382,12 +382,25 @@ def test_two_models_and_a_class_that_never_occurs(tmp_path):
     assert "(standard error)" in page.read_text(encoding="utf-8")
 
 
+def test_what_has_no_standard_error_is_shown_without(samples, tmp_path):
+    y, predictions, objects = samples
+    y = np.where(objects == 2, "rare", y)  # of one object
+    other = np.where(objects == 2, "crops", predictions["forest"])
+    page = land_cover_report(tmp_path / "r.html", y, {"network": y, "forest": other}, groups=objects)
+    words = read(page).words
+    assert "▲ +1.000" in words[words.index("rare") :][:9]
+    assert not any("nan" in word for word in words)
+    areas = estimate_areas(list("abbbb"), list("aabbb"), {"a": 100.0, "b": 50.0})
+    page = land_cover_report(tmp_path / "r.html", areas=areas, overwrite=True)
+    assert "All samples of b agree" in page.read_text(encoding="utf-8")
+
+
 def test_areas_have_the_unit_that_is_known_and_the_level_of_their_interval(tmp_path):
     areas = pd.Series({"a": 100.0, "b": 50.0})
     cases = [({}, None, "mapped<"), ({}, "km2", "mapped (km2)"), ({"unit": "m2"}, None, "mapped (ha)")]
     for attrs, unit, shown in cases:
         areas.attrs = attrs
-        found = estimate_areas(["a", "a", "b", "a"], ["a", "a", "b", "b"], areas, level=0.5)
+        found = estimate_areas(["a", "b", "b", "a"], ["a", "a", "b", "b"], areas, level=0.5)
         page = land_cover_report(tmp_path / "r.html", areas=found, area_unit=unit, overwrite=True)
         text = page.read_text(encoding="utf-8")
         assert shown in text and "interval of 50 %" in text

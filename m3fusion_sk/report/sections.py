@@ -22,7 +22,7 @@ __all__ = [
 
 _DEVIATIONS = (
     "± is the standard error over the test objects, drawn with replacement; the choice of training objects "
-    "is not in it."
+    "is not in it. With few objects it is too small, and of a class with a single one it is not known."
 )
 _WORDS = {**NAMES, "accuracy": "accuracy", "kappa": "kappa", "object_accuracy": "vote of each object"}
 
@@ -163,6 +163,12 @@ def areas(estimates, unit):
         f"Estimates adjusted for the map's errors by a stratified reference sample, ± standard error, after "
         f"Olofsson et al. (2014). Overall accuracy of the map: {overall}."
     )
+    same = estimates.accuracy.index[estimates.accuracy["users_se"] == 0]
+    if len(same):
+        note += (
+            f" All samples of {', '.join(map(str, same))} agree: standard errors that rest on them are too "
+            "small."
+        )
     return Table("Areas", head, rows, note)
 
 
@@ -196,7 +202,10 @@ def calibration(by_model):
     columns = next(iter(by_model.values())).summary.index
     rows = [(name, [number(part.summary[c]) for c in columns]) for name, part in by_model.items()]
     head = ["model", *[{"brier": "Brier score"}.get(c, c.replace("_", " ")) for c in columns]]
-    note = "The calibration error is the mean difference of confidence and accuracy."
+    note = (
+        "The calibration error is the mean difference of confidence and accuracy, the largest error that of "
+        "a bin, however few samples it holds. Both are too large with few samples."
+    )
     return Table("Calibration", head, rows, note)
 
 
