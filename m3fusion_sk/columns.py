@@ -88,13 +88,19 @@ def _column_patterns(kinds):
     return [(spec, re.compile(f"(.+?){suffix}")) for spec, suffix in suffixes.items()]
 
 
+_NEARLY_NAMED = re.compile(r"(?i).+?(_[tbrcf]\d+){2,4}\s*")
+_DATED = re.compile(r"(.+?[_.-])?(19|20)\d\d([_.-]?)(0[1-9]|1[0-2])\3([0-2]\d|3[01])([T_.-].+)?")
+
+
 def warn_of_near_names(names):
-    """Tell of columns that are nearly named by source, and would be plain features."""
-    near = [name for name in names if re.fullmatch(r"(?i).+?(_[tbrcf]\d+){2,4}\s*", str(name))]
+    """Tell of columns that are nearly named by source, or by dates, and would be plain features."""
+    near = [name for name in names if _NEARLY_NAMED.fullmatch(str(name))]
+    dated = [name for name in names if _DATED.fullmatch(str(name))]
+    near += dated if len(dated) > 1 else []
     if near:
         warnings.warn(
             f"Columns such as {near[0]!r} are plain features: they are not named as those of series, "
-            "ts_t00_b00, or patches, patch_b00_r00_c00, are. Rename them, or give the layout.",
+            "ts_t00_b00 (date, band), or patches, patch_b00_r00_c00, are. Rename them, or give the layout.",
             stacklevel=2,
         )
 

@@ -7,6 +7,7 @@ from . import onnx_export, persistence
 from .missing import check_samples
 from .network import inference
 from .settings import check_choice
+from .units import warn_of_units
 
 
 class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin):
@@ -110,6 +111,7 @@ class FittedFusion(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classifier
         check_is_fitted(self, "net_")
         X = check_samples(self, X, self.net_.module_.settings, reset=False)
         check_choice(self, "precision")
+        warn_of_units(X, self.net_.module_)
         return inference.run(self.net_.for_prediction(self.precision), X, compute)
 
     @property

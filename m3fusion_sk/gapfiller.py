@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from .axisnames import known_dates
 from .dates import as_days
 from .gaps import VALUES_AT_ONCE, fill_block
 from .network.batches import as_tensor
 from .rows import map_rows, row_blocks
-from .sources import known_dates
 from .transformer import SourceTransformer, as_given, check_chosen, joined
 
 __all__ = ["GapFiller"]

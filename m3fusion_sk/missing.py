@@ -4,11 +4,11 @@ import functools
 
 import numpy as np
 
+from .axisnames import known_dates
 from .gaps import fill_linear
 from .multisource import MultiSource
 from .presence import may_lack
 from .rows import map_rows, row_blocks
-from .sources import known_dates
 from .validation import check_sources, those_present
 
 

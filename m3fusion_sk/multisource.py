@@ -6,16 +6,17 @@ from numbers import Integral
 
 import numpy as np
 
+from .axisnames import NamedAxes, check_alike, with_dates_of
 from .columns import column_names, places_in, take_columns
 from .patchview import PatchView
 from .rows import LAZY_ROWS, SelectedRows, take_rows
-from .sources import check_alike, check_lengths, dated, infer_spec, with_dates_of
+from .sources import check_lengths, infer_spec, spec_from_layout
 from .values import as_name, as_values
 
 __all__ = ["MultiSource"]
 
 
-class MultiSource:
+class MultiSource(NamedAxes):
     """Several sources of the same samples, indexed by sample like one array.
 
     Scikit-learn sees a two-dimensional array of shape (n_samples, n_features), so that every splitter
@@ -268,22 +269,6 @@ class MultiSource:
         specs = {name: with_dates_of(spec, self.specs.get(name)) for name, spec in made.specs.items()}
         return self._view(made._values, {**specs, **others}, None)  # names of their columns too
 
-    def with_dates(self, /, **dates):
-        """The same samples with the dates of their series, so that a model tells them from those of `fit`.
-
-        Parameters
-        ----------
-        **dates : sequence of str, datetime64 or datetime of shape (n_dates,)
-            By name of the series. What `Scene` reads has its dates already.
-
-        Returns
-        -------
-        MultiSource
-            Dates stand in ``specs[name].dates`` and stay where rows are selected.
-        """
-        specs = {name: dated(name, self.specs[self._known(name)], days) for name, days in dates.items()}
-        return self._view(self._values, {**self.specs, **specs}, self._rows)
-
     def materialize(self):
         """A copy that holds its own rows only, in memory: small to pickle after a selection of rows.
 
@@ -328,13 +313,17 @@ class MultiSource:
         ----------
         array : array of shape (n_samples, n_features)
             The flattened values, source after source; in any order where columns of a table name them.
-        sources : dict of str to SeriesSpec, PatchSpec or VectorSpec
-            How to cut them.
+        sources : dict of str to SeriesSpec, PatchSpec or VectorSpec, or to tuple
+            How to cut them: as ``specs`` has it, or the shape of a sample, as ``{"ts": (34, 16)}``.
 
         Returns
         -------
         MultiSource
         """
+        sources = {
+            name: spec_from_layout(name, spec) if isinstance(spec, tuple | list | Integral) else spec
+            for name, spec in sources.items()
+        }
         array = np.asarray(array)[:, places_in(getattr(array, "columns", []), sources)]
         stops = np.cumsum([spec.size for spec in sources.values()])
         if array.shape[1] != stops[-1]:

@@ -13,14 +13,16 @@ import safetensors.torch
 import torch
 
 from ._version import __version__
+from .axisnames import known_of
 from .network.build import empty_network, resolve_device
 from .network.net import make_net
 from .settings import auxiliary_weights, check_settings, paper_settings
-from .sources import dates_of, spec_of_kind
+from .sources import spec_of_kind
 from .wholefile import whole_file
 
 FORMAT = 1
 _MODEL, _WEIGHTS, _CHECKSUM = "model.json", "weights.safetensors", "sha256"
+_KNOWN = {"columns": "names", "dates": "dates", "bands": "bands"}  # in the file, and of a specification
 _NOT_SAVED = ("callbacks", "random_state", "device", "verbose")
 
 
@@ -45,7 +47,7 @@ def content_hash(classifier):
     """SHA-256 of weights, parameters, classes and sources, as text."""
     model = describe(classifier)
     by_dates = ("dates",) if classifier.net_.module_.settings["missing"] != "fill" else ()
-    for part in ("history", "seed", *by_dates):  # which predictions do not depend on
+    for part in ("history", "seed", "bands", *by_dates):  # which predictions do not depend on
         model.pop(part, None)
     described = json.dumps(model, sort_keys=True, default=repr).encode()
     return checksum(described, safetensors.torch.save(_state(classifier.net_.module_)))
@@ -84,11 +86,14 @@ def describe(classifier):
 
 
 def _known_of(sources):
-    """Dates of series, and columns of the tables that sources came from, where these are known and text."""
-    dates = {name: list(known) for name, known in dates_of(sources).items()}
-    names = {name: list(getattr(spec, "names", None) or ()) for name, spec in sources.items()}
-    names = {name: part for name, part in names.items() if part and all(isinstance(n, str) for n in part)}
-    return {part: known for part, known in {"columns": names, "dates": dates}.items() if known}
+    """Columns of the tables that sources came from, dates and bands, where these are known and text."""
+    found = {}
+    for called, part in _KNOWN.items():
+        known = known_of(sources, part).items()
+        found[called] = {
+            name: list(texts) for name, texts in known if all(isinstance(text, str) for text in texts)
+        }
+    return {called: known for called, known in found.items() if known}
 
 
 def _plain_parameters(parameters):
@@ -151,7 +156,7 @@ def _rebuild(cls, model, weights):
     classifier.sources_ = {
         name: spec_of_kind(kind)(*shape) for name, (kind, *shape) in model["sources"].items()
     }
-    for known, part in {"columns": "names", "dates": "dates"}.items():
+    for known, part in _KNOWN.items():
         for name, values in model.get(known, {}).items():
             classifier.sources_[name] = replace(classifier.sources_[name], **{part: tuple(values)})
     classifier.n_features_in_ = sum(spec.size for spec in classifier.sources_.values())

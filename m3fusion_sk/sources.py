@@ -4,17 +4,12 @@ A specification is inferred once, in ``fit``, and is from then on the only descr
 """
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import ClassVar
 
-from .dates import as_days, as_text, furthest_in_year
-
 __all__ = ["PatchSeriesSpec", "PatchSpec", "SeriesSpec", "VectorSpec"]
-
-MOST_DAYS_APART = 31  # by the time of the year: of as many acquisitions of two years some lie weeks apart
 
 
 class _Spec:
@@ -68,6 +63,8 @@ class SeriesSpec(_Spec):
         Number of bands at each date.
     dates : tuple of str, optional
         The dates, as "2018-05-01", where a scene told them. They do not count where series are compared.
+    bands : tuple of str, optional
+        Names of the bands, where a scene told them. They do not count either.
 
     Examples
     --------
@@ -79,6 +76,7 @@ class SeriesSpec(_Spec):
     n_dates: int
     n_bands: int
     dates: tuple | None = field(default=None, compare=False, repr=False)
+    bands: tuple | None = field(default=None, compare=False, repr=False)
 
     kind = "series"
     axes = ("n_dates", "n_bands")
@@ -97,6 +95,8 @@ class PatchSpec(_Spec):
         Number of bands.
     height, width : int
         Size of the patch, in pixels of its own image.
+    bands : tuple of str, optional
+        As of a `SeriesSpec`.
 
     Examples
     --------
@@ -108,6 +108,7 @@ class PatchSpec(_Spec):
     n_bands: int
     height: int
     width: int
+    bands: tuple | None = field(default=None, compare=False, repr=False)
 
     kind = "patch"
     axes = ("n_bands", "height", "width")
@@ -126,6 +127,8 @@ class VectorSpec(_Spec):
         Number of features.
     names : tuple of str, optional
         Theirs, where a DataFrame told them.
+    bands : tuple of str, optional
+        As of a `SeriesSpec`.
 
     Examples
     --------
@@ -136,6 +139,7 @@ class VectorSpec(_Spec):
 
     n_features: int
     names: tuple | None = field(default=None, compare=False, repr=False)
+    bands: tuple | None = field(default=None, compare=False, repr=False)
 
     kind = "vector"
     axes = ("n_features",)
@@ -156,7 +160,7 @@ class PatchSeriesSpec(_Spec):
         Number of bands at each date.
     height, width : int
         Size of the patches, in pixels of their own image.
-    dates : tuple of str, optional
+    dates, bands : tuple of str, optional
         As of a `SeriesSpec`.
 
     Examples
@@ -171,6 +175,7 @@ class PatchSeriesSpec(_Spec):
     height: int
     width: int
     dates: tuple | None = field(default=None, compare=False, repr=False)
+    bands: tuple | None = field(default=None, compare=False, repr=False)
 
     kind = "patch series"
     axes = ("n_dates", "n_bands", "height", "width")
@@ -235,72 +240,6 @@ def check_shape(name, shape, spec):
             )
 
 
-def check_columns(given, specs, where="fit"):
-    """Refuse sources from tables whose columns are not those seen before, in their order."""
-    for name, spec in specs.items():
-        expected, got = (getattr(each, "names", None) for each in (spec, given[name]))
-        if expected and got and expected != got:
-            raise ValueError(
-                f"X[{name!r}] must have the columns {list(expected)} of {where}, in their order; got "
-                f"{list(got)}."
-            )
-
-
-def check_alike(parts):
-    """The specifications of samples that are joined: an error if they differ, a warning if in season only."""
-    joined = dict(parts[0])
-    for i, specs in enumerate(parts):
-        if specs != joined:
-            raise ValueError(
-                f"MultiSource.concatenate needs the same sources in every part: part 0 has {joined}, part "
-                f"{i} has {specs}."
-            )
-        check_columns(specs, joined, "part 0")
-        warn_of_dates(specs, joined, "the parts before")
-        unknown = joined.keys() - dates_of(joined)
-        joined |= {name: with_dates_of(joined[name], specs[name]) for name in unknown}
-    return joined
-
-
-def dates_of(specs):
-    """The dates of the series that have known ones, by name."""
-    dates = {name: getattr(spec, "dates", None) for name, spec in specs.items()}
-    return {name: known for name, known in dates.items() if known}
-
-
-def known_dates(name, *specs):
-    """Dates of a series, from the first of these specifications by source that has some; else None."""
-    return next((each[name].dates for each in specs if each[name].dates), None)
-
-
-def dated(name, spec, dates):
-    """The specification of a series with these dates."""
-    if "n_dates" not in spec.axes:
-        raise ValueError(f"dates must be of a series; X[{name!r}] is a {spec.kind}. Leave it out.")
-    as_days(dates, spec.n_dates, f"dates of X[{name!r}]")
-    return replace(spec, dates=as_text(dates))
-
-
-def with_dates_of(spec, before):
-    """A specification that has the dates of the one before it, if it has as many."""
-    dates = getattr(before, "dates", None)
-    return replace(spec, dates=dates) if dates and getattr(spec, "n_dates", None) == len(dates) else spec
-
-
-def warn_of_dates(given, specs, where="fit"):
-    """Tell of series with known dates that were taken at other times of the year than those before."""
-    for name, spec in specs.items():
-        expected, got = (getattr(each, "dates", None) for each in (spec, given[name]))
-        apart, i = furthest_in_year(got, expected) if expected and got else (0, 0)
-        if apart > MOST_DAYS_APART:
-            warnings.warn(
-                f"X[{name!r}] must have its dates at the times of the year of {where}; date {i} (from 0) is "
-                f"{got[i]}, that of {where} {expected[i]}. Give dates of the same season, or fit again with "
-                "these.",
-                stacklevel=2,
-            )
-
-
 def check_names(names, sources, others_allowed=False):
     """Refuse samples that lack a source of ``fit``, or have another."""
     missing = [name for name in sources if name not in names]
@@ -309,7 +248,8 @@ def check_names(names, sources, others_allowed=False):
         spec = sources[missing[0]]
         raise ValueError(
             f"X lacks the source {missing[0]!r}: expected {list(sources)}, as in fit; got {list(names)}. Add "
-            f"X[{missing[0]!r}] with shape (n_samples, {', '.join(map(str, spec.shape))})."
+            f"X[{missing[0]!r}] with shape (n_samples, {', '.join(map(str, spec.shape))}); only a model "
+            "that was fitted with missing_sources='drop' can do without."
         )
     if unknown and not others_allowed:
         raise ValueError(

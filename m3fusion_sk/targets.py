@@ -156,8 +156,12 @@ def class_factors(class_weight, classes, codes, weights):
     if not isinstance(class_weight, dict):
         raise ValueError(f"class_weight must be None, 'balanced' or a dict by class; got {class_weight!r}.")
     unknown = [label for label in class_weight if label not in classes]
-    if unknown:
-        raise ValueError(f"class_weight must name classes of y, {classes.tolist()}; got {unknown}.")
+    without = [label for label in classes.tolist() if label not in class_weight]
+    if unknown and without:  # as misspelt names have; a part of y may just lack classes
+        raise ValueError(
+            f"class_weight must name classes of y, {classes.tolist()}; got {unknown}, and no weight for "
+            f"{without}."
+        )
     for i, label in enumerate(classes.tolist()):
         factors[i] = check_factor(label, class_weight.get(label, 1.0))
     if not factors[codes].any():

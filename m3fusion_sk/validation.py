@@ -5,8 +5,10 @@ from collections.abc import Mapping
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 
+from .axisnames import check_axis_names
 from .columns import parse_columns, places_in, warn_of_near_names
 from .multisource import MultiSource
 from .patchview import PatchView
@@ -15,11 +17,9 @@ from .sources import (
     PatchSpec,
     VectorSpec,
     all_kinds,
-    check_columns,
     check_names,
     check_shape,
     spec_from_layout,
-    warn_of_dates,
 )
 
 FLAT_NAME = "X"  # of the only source of a plain table
@@ -71,8 +71,7 @@ def check_sources(estimator, X, *, reset, layout=None, allow_nan=False, names=No
         X = X.select(sources)
         for name, spec in sources.items():
             check_shape(name, (len(X), *X.specs[name].shape), spec)
-        check_columns(X.specs, sources)
-        warn_of_dates(X.specs, sources)
+        check_axis_names(X.specs, sources)
     for name in X.names:
         _check_finite(X, name, allow_nan)
     return X
@@ -99,7 +98,7 @@ def check_specs(part, specs):
     check_names(list(specs), there if may_lack else {name: sources[name] for name in kept}, chosen)
     for name, spec in there.items():
         check_shape(name, ("n_samples", *specs[name].shape), spec)
-    warn_of_dates(specs, there)
+    check_axis_names(specs, there)
 
 
 def those_present(X, sources):
@@ -175,16 +174,25 @@ def _warn_of_last_bands(name, spec):
 
 def _check_table(estimator, X, reset, layout, allow_nan):
     _refuse_other_arrays(X)
-    X = validate_data(
-        estimator, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan" if allow_nan else True
-    )
+    X = validate_data(estimator, X, reset=reset, dtype="numeric", ensure_all_finite="allow-nan")
     sources, order = _sources_of_columns(estimator, layout)
     if reset and sources is None:
         warn_of_near_names(getattr(estimator, "feature_names_in_", ()))
     if reset:
         estimator.sources_ = sources or {FLAT_NAME: VectorSpec(X.shape[1])}
         _check_layout_size(estimator.sources_, X.shape[1])
-    return MultiSource.from_flat(X if order is None else X[:, order], estimator.sources_)
+    parts = MultiSource.from_flat(X if order is None else X[:, order], estimator.sources_)
+    if not allow_nan:
+        _refuse_nan(estimator, X, parts)
+    return parts
+
+
+def _refuse_nan(estimator, table, parts):
+    """In scikit-learn's words for a plain table, else by source."""
+    if parts.names == (FLAT_NAME,):
+        assert_all_finite(table, estimator_name=type(estimator).__name__, input_name="X")
+    for name in parts.names:
+        _check_finite(parts, name, allow_nan=False)
 
 
 def _refuse_other_arrays(X):

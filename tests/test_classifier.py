@@ -233,6 +233,14 @@ def test_balanced_classes_pull_towards_the_rare_one():
     assert rare["None"] < rare["balanced"] < rare["{'water': 30.0}"]
 
 
+def test_weights_of_all_classes_may_name_one_that_a_fold_lacks(samples):
+    X, y = samples
+    rows = y != "forest"
+    clf = M3FusionClassifier(**SMALL, class_weight=dict.fromkeys(LABELS.tolist(), 2.0)).fit(X[rows], y[rows])
+    plain = M3FusionClassifier(**SMALL).fit(X[rows], y[rows])
+    np.testing.assert_array_equal(clf.predict_proba(X), plain.predict_proba(X))
+
+
 def test_classes_keep_columns_of_classes_that_training_lacks(samples):
     X, y = samples
     rows = y != "forest"

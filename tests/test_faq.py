@@ -8,6 +8,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
 import sklearn
 from affine import Affine
 from shapely.geometry import LineString, box
@@ -61,6 +62,28 @@ def predict_another_season(_):
     spring, autumn = ([f"2018-{month:02}-{day + 1:02}" for day in range(n)] for month in (4, 9))
     model = M3FusionClassifier(max_epochs=1).fit(X.with_dates(ts=spring), Y)
     model.predict(X.with_dates(ts=autumn))  # a warning, which is an error here
+
+
+def predict_bands_the_other_way(_):
+    X = MultiSource(ARRAYS)
+    fit(X.with_bands(ts=["red", "nir"])).predict(X.with_bands(ts=["nir", "red"]))
+
+
+def predict_without_scale(_):
+    positive = MultiSource(ARRAYS).replace(ts=10 + ARRAYS["ts"])
+    fit(positive).predict(positive.replace(ts=1e5 * positive["ts"]))  # a warning too
+
+
+def some_declare(_):
+    told = RasterArray(*(getattr(raster(), part) for part in ("values", "transform", "crs")), nodata=0)
+    scene(ts=SeriesRaster([raster(), told]))  # a warning as well
+
+
+def sort_by_satellite(folder):
+    for path in (folder / "S2A_20180511.tif", folder / "S2B_20180501.tif"):
+        with rasterio.open(path, "w", "GTiff", 8, 8, 1, "EPSG:32740", HERE, "uint8"):
+            pass
+    scene(ts=SeriesRaster(sorted(folder.glob("S2*"))))
 
 
 def map_twice(folder):
@@ -145,7 +168,11 @@ CALLS = {
         StratifiedGroupShuffleSplit().split(Y, Y, np.zeros(60))
     ),
     "X[...] must have its dates": predict_another_season,
+    "X[...] must have its bands": predict_bands_the_other_way,
+    "X[...] lies far from what fit saw": predict_without_scale,
     "Source 'ts' must say how": lambda _: Scene({"ts": SeriesRaster(raster())}, grid="ts"),
+    "Source 'ts' must have its files": sort_by_satellite,
+    "Source 'ts' should have a nodata": some_declare,
     "Source 'ts' must have n_bands": lambda _: Scene({"ts": SeriesRaster(raster(), n_bands=3)}, grid="ts"),
     "... must have the reference": lambda _: scene(v=VectorRaster(raster(crs="EPSG:4326"))),
     "... must have pixels that nest": lambda _: scene(v=VectorRaster(raster(pixel=3))),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from made_rasters import containing, nested_grids
 from rasterio.crs import CRS
 
-from m3fusion_sk.mapping.grid import Alignment, Grid, as_sides
+from m3fusion_sk.mapping.grid import Alignment, Grid, as_sides, called_array
 
 EXAMPLES = 500 if os.environ.get("M3FUSION_SOAK") else 50
 
@@ -88,10 +88,28 @@ def test_edges_may_miss_by_less_than_a_hundredth_pixel(miss):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (grid(2, (500_001, 5_630_000), path="b.tif"), r"offset by [+-]0.500 columns and [+-]0.000 rows"),
-        (grid(2, (500_000, 5_630_000.5), path="b.tif"), r"offset by [+-]0.000 columns and [+-]0.250 rows"),
-        (grid(2, (500_000.03, 5_630_000), path="b.tif"), r"offset by -0.015 columns"),
-        (grid(30, (500_003, 5_630_000), path="b.tif"), r"in pixels of 10 "),
+        (grid(2, (500_001, 5_630_000), path="b.tif"), r"offset by 0.500 columns to the \w+ and 0.000 rows,"),
+        (
+            grid(2, (500_000, 5_630_000.5), path="b.tif"),
+            r"0.000 columns and 0.250 rows to the north, in pixels",
+        ),
+        (
+            grid(2, (500_000.03, 5_629_999.3), path="b.tif"),
+            r"0.015 columns to the east and 0.350 rows to the sou",
+        ),
+        (
+            grid(2, (499_999.3, 5_630_000), path="b.tif"),
+            r"0.350 columns to the west and 0.000 rows, in pixels",
+        ),
+        (grid(30, (500_003, 5_630_000), path="b.tif"), r"0.300 columns to the east .* in pixels of 10 m \("),
+        (
+            grid(30, (499_997, 5_630_004), path="b.tif"),
+            r"0.300 columns to the west and 0.400 rows to the north",
+        ),
+        (
+            grid(2, (500_000.7, 5_630_000), path="b.tif"),
+            r"correct that instead, with rio edit-info --transform",
+        ),
     ],
 )
 def test_edges_that_miss_are_an_error_with_both_files_and_the_offset(source, words):
@@ -99,10 +117,30 @@ def test_edges_that_miss_are_an_error_with_both_files_and_the_offset(source, wor
         Alignment.between(grid(10), source)
 
 
+@pytest.mark.parametrize(
+    ("crs", "words"),
+    [
+        ("EPSG:4326", "2 degrees"),
+        ("EPSG:2263", "2 US survey foot"),
+        (None, "2"),
+        ('LOCAL_CS["here",UNIT["metre",1]]', "2 m"),
+    ],
+)
+def test_the_size_of_pixels_has_the_unit_of_the_coordinates(crs, words):
+    with pytest.raises(ValueError, match=rf"0.350 columns to the east and .* in pixels of {words} \(allowed"):
+        Alignment.between(grid(10, (0, 0), crs=crs), grid(2, (0.7, 0), crs=crs))
+
+
+def test_grids_that_run_the_other_way_are_offset_by_their_coordinates():
+    target, source = (Grid(None, Affine(-p, 0, x, 0, p, 0), 60 // p, 60 // p) for p, x in ((6, 0), (2, 0.7)))
+    with pytest.raises(ValueError, match=r"0.350 columns to the east and 0.000 rows,"):
+        Alignment.between(target, source)
+
+
 def test_edges_that_drift_apart_are_an_error():
     target = grid(10, shape=(100, 100))
     assert Alignment.between(target, grid(2 * (1 + 1e-5), shape=(500, 500))).finer == 5  # 0.005 pixels
-    with pytest.raises(ValueError, match=r"\+0\.000 columns and \+0\.000 rows where they begin.*0\.050"):
+    with pytest.raises(ValueError, match=r"0\.000 columns and 0\.000 rows where they begin.* 0\.050 .* end"):
         Alignment.between(target, grid(2 * (1 + 1e-4), shape=(500, 500)))
 
 
@@ -133,6 +171,10 @@ def test_a_raster_without_a_reference_system_should_be_given_one():
             Alignment.between(target, source)
         assert "assign it to b.tif, for instance with rio edit-info --crs EPSG:32631" in str(caught.value)
         assert "warp" not in str(caught.value)
+    with pytest.raises(
+        ValueError, match=r"assign it to the array of source 's', .* RasterArray\(values, trans"
+    ):
+        Alignment.between(grid(), grid(crs=None, path=called_array("s")))
 
 
 @pytest.mark.parametrize("origin", [(500_300, 5_630_000), (500_000, 5_630_200), (400_000, 5_630_000)])

@@ -93,6 +93,8 @@ def test_a_table_is_cut_back_into_the_same_sources(X):
     assert back.specs == X.specs and len(back.column_names) == X.shape[1]
     with pytest.raises(ValueError, match=r"X must have 16 columns to be cut into .*; got shape \(10, 15\)"):
         MultiSource.from_flat(np.asarray(X)[:, :15], X.specs)
+    shapes = {name: spec.shape for name, spec in X.specs.items()}
+    assert MultiSource.from_flat(np.asarray(X), shapes).specs == X.specs
 
 
 def test_named_columns_are_cut_by_their_names(X):
@@ -343,7 +345,7 @@ def test_columns_of_tables_keep_their_names():
     for some in (X.materialize(), X.replace(ts=np.ones((2, 4, 1))), joined, X[[0]], X.select(["terrain"])):
         assert some.specs["terrain"].names == names
     assert X.replace(terrain=np.ones((2, 2))).specs["terrain"].names is None
-    with pytest.raises(ValueError, match=r"columns \['elevation', 'slope'\] of part 0, .* got \['slope"):
+    with pytest.raises(ValueError, match=r"columns \['elevation', 'slope'\] of the parts.* got \['slope"):
         MultiSource.concatenate([X, X.replace(terrain=table[["slope", "elevation"]])])
 
 

@@ -228,7 +228,7 @@ def test_samples_are_the_pixels_whose_centre_lies_inside(shapes, block_size):
     assert report["overlapping_pixels"] == (inside.sum(axis=0) > 1).sum()
     assert report["nodata_pixels"] == inside.any(axis=0).sum() - wanted.sum()
     assert report["kept"] == len(np.unique(owner[wanted]))
-    lost = ("missing_label", "outside", "empty", "nodata_objects")
+    lost = ("missing_label", "missing_group", "outside", "empty", "nodata_objects")
     assert report["objects"] == len(shapes) == report["kept"] + sum(report[reason] for reason in lost)
 
 
@@ -239,7 +239,12 @@ def test_blank_labels_and_objects_are_none(tmp_path, blank):
     assert scene.sample(layer, "landcover").report["missing_label"] == 1
     layer = polygons(box(0, 0, 2, 2), box(5, 5, 7, 7), landcover=["a", "b "], farm=["x", blank])
     samples = scene.sample(layer, "landcover", group="farm")
-    assert samples.report["missing_label"] == 1 and set(samples.y) == {"a"}
+    assert samples.report["missing_group"] == 1 and set(samples.y) == {"a"}
+    layer = polygons(
+        *[box(i, 0, i + 2, 2) for i in (0, 3, 5)], landcover=["a", blank, blank], farm=list("xy") + [blank]
+    )
+    samples = scene.sample(layer, "landcover", group="farm")
+    assert samples.dropped == {1: "missing_label", 2: "missing_label"} and not samples.report["missing_group"]
 
 
 def test_collections_of_polygons_are_polygons(tmp_path):
@@ -368,6 +373,7 @@ def test_the_report_counts_why_objects_are_dropped(tmp_path):
     assert samples.report == {
         "objects": 9,
         "missing_label": 1,
+        "missing_group": 0,
         "outside": 1,
         "empty": 3,
         "nodata_objects": 1,
@@ -455,7 +461,7 @@ def test_groups_come_from_a_field_or_from_the_position(scene):
     layer.loc[20, "farm"] = None
     samples = scene.sample(layer, "y", group="farm")
     assert samples.y.tolist() == [1] * 4 + [3] * 4
-    assert samples.report["missing_label"] == 1
+    assert samples.dropped == {1: "missing_group"}
 
 
 def test_samples_follow_the_grid_whatever_the_order_of_the_polygons(scene):
@@ -506,7 +512,7 @@ def test_layers_that_are_no_polygons_or_points_are_refused(scene, tmp_path):
     lines = polygons(shapely.Point(1, 1), shapely.LineString([(0, 0), (1, 1)]), y=[1, 2])
     with pytest.raises(ValueError, match=r"polygons or points; got LineString from the GeoDataFrame\. Take"):
         scene.sample(lines, "y")
-    with pytest.raises(ValueError, match="both have a reference system, or neither; the GeoDataFrame has"):
+    with pytest.raises(ValueError, match=r"system, or neither; the GeoDataFrame has none.*\.set_crs\("):
         scene.sample(polygons(box(0, 0, 3, 3), y=[1], crs=None), "y")
     with pytest.raises(OSError, match=r"must be a layer that can be read; .*missing.gpkg"):
         scene.sample(tmp_path / "missing.gpkg", "y")
@@ -727,10 +733,10 @@ def test_labels_without_an_object_are_counted(scene, tmp_path):
     codes[0, 1:4, 1:4], codes[0, 8, 2:5], objects[0, 1:4, 1:3] = 3, 5, 7
     samples = scene.sample(write(tmp_path / "l.tif", codes), group=write(tmp_path / "o.tif", objects))
     assert (samples.y.tolist(), samples.groups.tolist()) == ([3] * 6, [7] * 6)
-    assert {key: samples.report[key] for key in ("objects", "kept", "missing_label", "pixels")} == {
+    assert {key: samples.report[key] for key in ("objects", "kept", "missing_group", "pixels")} == {
         "objects": 3,  # that of 7, and what has none in both classes
         "kept": 1,
-        "missing_label": 2,
+        "missing_group": 2,
         "pixels": 6,
     }
 

@@ -243,8 +243,25 @@ def test_columns_that_are_nearly_named_by_source_are_told(model, name):
     with pytest.warns(UserWarning, match=f"Columns such as '{name}' are plain features"):
         check_sources(model, frame, reset=True)
     check_sources(model, frame, reset=False)  # once is enough
-    for names in (["ndvi_2018_05", "B4_t1"], ["a", "b"]):
+    for names in (["ndvi_2018_05", "B4_t1"], ["a", "b"], ["seen_2018-05-01", "id_20181301"]):
         check_sources(Model(), frame.set_axis(names, axis=1), reset=True)
+
+
+@pytest.mark.parametrize("name", ["B2_2018-01-05", "20180105_B2", "2018.01.05", "B8A_20180105T1030"])
+def test_columns_that_are_named_by_dates_are_told(model, name):
+    frame = pd.DataFrame({name: [1.0, 2.0], name.replace("05", "15"): [3.0, 4.0]})
+    with pytest.warns(UserWarning, match=f"Columns such as '{name}' are plain features"):
+        check_sources(model, frame, reset=True)
+
+
+def test_nan_in_columns_that_name_a_series_is_told_by_source(model):
+    frame = pd.DataFrame(np.ones((3, 4)), columns=MultiSource(ts=np.ones((1, 2, 2))).column_names)
+    check_sources(model, frame, reset=True)
+    frame.iloc[1, 2] = np.nan
+    for reset in (True, False):
+        with pytest.raises(ValueError, match=r"X\['ts'\] contains NaN.* 1 of 3 samples.*GapFiller"):
+            check_sources(model, frame, reset=reset)
+    check_sources(model, frame, reset=False, allow_nan=True)
 
 
 def test_bands_behind_rows_and_columns_are_told(model):

@@ -11,9 +11,9 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from .files import as_nodata, check_bands, check_nodata, check_numbers, hash_rows
-from .grid import Grid
+from .grid import Grid, called_array
 
-__all__ = ["ArrayFile", "RasterArray", "is_array"]
+__all__ = ["ArrayFile", "RasterArray", "is_array", "is_boolean"]
 
 _BYTES_AT_ONCE = 2**26  # that are hashed
 _TIMES = "time", "t", "date", "dates"  # names of a dimension of dates, also where it has no coordinates
@@ -27,7 +27,8 @@ class RasterArray:
     Parameters
     ----------
     values : array of shape (n_bands, height, width) or (n_dates, n_bands, height, width)
-        Anything with a shape, a dtype and slices: numpy, memmap, zarr. Read window by window.
+        Anything with a shape, a dtype and slices: numpy, memmap, zarr. Read window by window; booleans as
+        0 and 1.
     transform : affine.Affine
         From (column, row) to coordinates (x, y), as in rasterio.
     crs : str, int or rasterio.crs.CRS, optional
@@ -68,8 +69,9 @@ class ArrayFile:
     @classmethod
     def open(cls, name, array, bands=None, nodata=None):
         """Look at an array of source `name`."""
-        array, declared, dates = _from_xarray(name, array) if _is_xarray(array) else (array, (1, 0), None)
-        values, path = array.values, f"the array of source {name!r}"
+        plain = array, (1, 0), None, ()
+        array, declared, dates, texts = _from_xarray(name, array) if _is_xarray(array) else plain
+        values, path = array.values, called_array(name)
         if not all(hasattr(values, a) for a in ("shape", "dtype")) or len(values.shape) not in (2, 3, 4):
             raise ValueError(
                 f"Source {name!r} must be an array of shape (n_bands, height, width) or (n_dates, n_bands, "
@@ -87,15 +89,16 @@ class ArrayFile:
                 f"(column, row) to (x, y); got {array.transform!r:.200}. Six numbers become one by "
                 "Affine(*numbers), in the order of GDAL by Affine.from_gdal(*numbers)."
             )
-        dtype = np.dtype(values.dtype)
+        dtype = _as_read(np.dtype(values.dtype))
         check_numbers(name, path, dtype)
         bands = check_bands(name, path, bands, int(np.prod(values.shape[:-2], dtype=int)))
         grid = Grid(_as_crs(array.crs), array.transform, *map(int, values.shape[-2:]), path)
         check_nodata(name, nodata)
         missing = as_nodata(array.nodata if nodata is None else nodata, dtype)
         n = len(bands)
+        descriptions = tuple(texts[band - 1] for band in bands) if texts else (None,) * n
         scales = tuple((float(part),) * n for part in declared)
-        return cls(path, bands, grid, dtype, (missing,) * n, (None,) * n, scales, dates, values)
+        return cls(path, bands, grid, dtype, (missing,) * n, descriptions, scales, dates, values)
 
     @property
     def n_bands(self):
@@ -117,12 +120,13 @@ class ArrayFile:
     def _slice(self, *rows_and_cols):
         _check_mapped(self.path, self.values)
         try:
-            return np.asarray(self.values[(..., *(slice(*each) for each in rows_and_cols))])
+            block = np.asarray(self.values[(..., *(slice(*each) for each in rows_and_cols))])
         except Exception as error:  # the type depends on the library that holds the values
             raise OSError(
                 f"{self.path} cannot be read at rows and columns {rows_and_cols}: {error}. What it is stored "
                 "in may be damaged."
             ) from error
+        return block.astype(_as_read(block.dtype), copy=False)
 
     def files(self):
         return []
@@ -222,12 +226,23 @@ def is_array(value):
     return isinstance(value, RasterArray) or _is_xarray(value)
 
 
+def _as_read(dtype):
+    """The type that values are read in: codes 0 and 1 for booleans."""
+    return np.dtype(np.uint8) if dtype.kind == "b" else dtype
+
+
+def is_boolean(value):
+    """Whether it is an array of booleans that stands for a file."""
+    values = value.values if isinstance(value, RasterArray) else value
+    return is_array(value) and getattr(getattr(values, "dtype", None), "kind", None) == "b"
+
+
 def _is_xarray(value):
     return all(hasattr(value, a) for a in ("dims", "coords", "attrs", "transpose", "dtype"))
 
 
 def _from_xarray(name, array):
-    """A DataArray as a `RasterArray`; with its declared scale and offset, and its dates or None."""
+    """A DataArray as a `RasterArray`; with its declared scale and offset, dates or None, names of bands."""
     y, x = (_dimension(name, array, names) for names in (("y", "lat", "latitude"), ("x", "lon", "longitude")))
     others = [dim for dim in array.dims if dim not in (y, x)]
     others.sort(key=lambda dim: not _is_time(array, dim))  # dates before bands, whatever the order was
@@ -242,7 +257,16 @@ def _from_xarray(name, array):
     dates = next((values for values in times if values.dtype.kind == "M"), None)
     declared = array.attrs.get("scale_factor", 1), array.attrs.get("add_offset", 0)
     nodata = array.attrs.get("_FillValue", array.attrs.get("nodata"))
-    return RasterArray(array, transform, _crs_of(array), nodata), declared, dates
+    return RasterArray(array, transform, _crs_of(array), nodata), declared, dates, _texts(array, others)
+
+
+def _texts(array, others):
+    """What the bands of all dates are called by a coordinate of text; nothing where there is none."""
+    bands = [dim for dim in others if not _is_time(array, dim) and dim in array.coords]
+    if len(bands) != 1 or array.coords[bands[0]].dtype.kind not in "OU":
+        return ()
+    texts = [str(text) for text in array.coords[bands[0]].values]
+    return texts * math.prod(array.sizes[dim] for dim in others if dim != bands[0])
 
 
 def _is_time(array, dim):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .stack import check_no_dataset, is_file
+from .stack import NoFile, check_no_dataset, is_file
 
 __all__ = [
     "are_in_names",
@@ -18,6 +18,7 @@ __all__ = [
     "check_dates_of_mask",
     "check_one_order",
     "dates_of_bands",
+    "what_differs",
 ]
 
 NAMES = "names"  # dates: those in the names of files or bands
@@ -33,7 +34,8 @@ def arrange(name, raster):
     """Files of a series date by date, how many a date has (None for one stack), and dates or None."""
     path, dates = raster.path, raster.dates
     check_no_dataset(name, path)
-    if isinstance(path, Mapping):
+    by_date = isinstance(path, Mapping)
+    if by_date:
         if dates is not None:
             raise ValueError(f"dates of source {name!r} must be left out where the files are given by date.")
         dates, path = list(path), list(path.values())
@@ -41,13 +43,14 @@ def arrange(name, raster):
         return path, None, dates
     if not isinstance(path, list | tuple):
         return path, 1, dates  # which the stack refuses
-    groups = [list(part) if isinstance(part, list | tuple) else [part] for part in path]
+    groups = _as_groups(name, path, by_date)
     if len(set(map(len, groups))) != 1:
         raise ValueError(
             f"Source {name!r} must have equally many files for each date; got {list(map(len, groups))}."
         )
-    if all(isinstance(path, str | PathLike) for group in groups for path in group):
-        check_one_order(name, [[Path(path).name for path in group] for group in groups])
+    there = [i for i, group in enumerate(groups) if not _is_empty(group)]
+    if all(isinstance(path, str | PathLike) for i in there for path in groups[i]):
+        check_one_order(name, [[Path(path).name for path in groups[i]] for i in there])
     if are_in_names(dates):
         found = [_date_of_group(name, group) for group in groups]
         if len(groups[0]) == 1 and raster.n_bands is None:
@@ -57,8 +60,31 @@ def arrange(name, raster):
             _check_sortable(name, raster)
         groups, dates = [groups[i] for i in order], [found[i] for i in order]
     else:
-        _check_sequence(name, "files", _days(group[0] for group in groups), dates)
+        known = [dates[i] for i in there] if by_date else dates
+        _check_sequence(name, "files", [groups[i][0] for i in there], known)
     return [part for group in groups for part in group], len(groups[0]), dates
+
+
+def _as_groups(name, path, by_date):
+    """Files date by date; where a dict by date has None, as many that stand for none."""
+    groups = [list(part) if isinstance(part, list | tuple) else [part] for part in path]
+    if not by_date or all(part is not None for part in path):
+        return groups
+    like = next((group for group, part in zip(groups, path, strict=True) if part is not None), None)
+    if like is None:
+        raise ValueError(
+            f"Source {name!r} must have files for one date at least; got None for all {len(groups)} dates. "
+            "Leave the source out."
+        )
+    return [
+        group if part is not None else [NoFile(file) for file in like]
+        for group, part in zip(groups, path, strict=True)
+    ]
+
+
+def _is_empty(group):
+    """Whether a date has no files."""
+    return bool(group) and isinstance(group[0], NoFile)
 
 
 def _check_dates_differ(name, groups, dates):
@@ -75,7 +101,7 @@ def _check_dates_differ(name, groups, dates):
 
 def check_one_order(name, names):
     """Refuse bands whose names, for each date, say that they stand in another order at another date."""
-    bands = [_what_differs(each) for each in names]
+    bands = [what_differs(each) for each in names]
     for others, theirs in zip(bands, names, strict=True):
         if others != bands[0] and sorted(others) == sorted(bands[0]):
             raise ValueError(
@@ -85,14 +111,16 @@ def check_one_order(name, names):
 
 def check_dates_of_bands(name, stack, spec, dates):
     """Refuse the bands of a stack whose descriptions hold its dates in another order."""
-    days, known = _days(stack.descriptions), _days(dates)
-    if days is None or (known is not None and set(known) != set(days)):
-        return
-    by_date = np.reshape(days, (spec.n_dates, spec.n_bands))
-    if (by_date == by_date[:, :1]).all():
-        _check_sequence(name, "bands", by_date[:, 0].tolist(), dates)
-    elif sorted(days) == np.repeat(np.unique(days), spec.n_bands).tolist():  # all bands of each, somewhere
-        raise _wrong_order(name, stack, days, "Give the other order")
+    known = _days(dates)
+    columns = [
+        days for days in _vary(_columns(stack.descriptions)) if known is None or set(known) == set(days)
+    ]
+    by_date = [np.reshape(days, (spec.n_dates, spec.n_bands)) for days in columns]
+    of_dates = [days[:, 0].tolist() for days in by_date if (days == days[:, :1]).all()]
+    _check_columns(name, "bands", of_dates, dates)
+    for days in [] if of_dates else columns:
+        if sorted(days) == np.repeat(np.unique(days), spec.n_bands).tolist():  # all bands of each, somewhere
+            raise _wrong_order(name, stack, days, "Give the other order")
 
 
 def check_dates_of_mask(name, dates, of_mask):
@@ -107,16 +135,34 @@ def check_dates_of_mask(name, dates, of_mask):
 
 
 def _check_sequence(name, what, named, dates):
-    """Refuse files or bands whose names hold the dates of the series in another order."""
-    days = _days(dates) if dates is not None else named and sorted(named)
-    if named and days and named != days and sorted(named) == sorted(days):
+    """Refuse files or masks whose names hold the dates of the series in another order."""
+    _check_columns(name, what, _columns(named), dates)
+
+
+def _check_columns(name, what, columns, dates):
+    """Refuse dates from names that are those of the series, but in another order.
+
+    Names may hold several dates, of which it is not known what each means: of acquisition, of processing, the
+    first and the last of a composite. It is enough that those at one place are in order; a date that all
+    names share says nothing.
+    """
+    named = _vary(columns)
+    known = [sorted(days) for days in named] if dates is None else _columns(dates)
+    pairs = [(days, theirs) for days in known for theirs in named if sorted(days) == sorted(theirs)]
+    if pairs and all(days != theirs for days, theirs in pairs):
+        days, theirs = pairs[0]
         raise ValueError(
             f"Source {name!r} must have its {what} in the order of its dates, {days[:4]}...; the names hold "
-            f"{named[:4]}... Sort them, or leave that to dates='names'; if other dates are meant, give them."
+            f"{theirs[:4]}... Sort them, or leave that to dates='names'; if other dates are meant, give them."
         )
 
 
-def _what_differs(names):
+def _vary(columns):
+    """Those that are not the same throughout."""
+    return [days for days in columns if len(set(days)) > 1]
+
+
+def what_differs(names):
     """Of each name what not all of them have: the band, not the date, hour or tile."""
     words = [re.findall(r"[^\W_]+", _DATE.sub(" ", name)) for name in names]
     common = set.intersection(*map(set, words))
@@ -175,7 +221,7 @@ def arrange_masks(name, raster, files, per_date, dates):
         return _by_name(name, mask, dates) if named or per_date is not None else mask
     if is_list:
         known = dates if dates is not None or per_date is None else files[::per_date]
-        _check_sequence(name, "masks", _days(mask), known)
+        _check_sequence(name, "masks", mask, known)
     if not isinstance(mask, Mapping):
         return mask
     if dates is None:
@@ -183,11 +229,19 @@ def arrange_masks(name, raster, files, per_date, dates):
             f"mask of source {name!r} can be given by date only where the dates are given too; give dates, "
             "or a list of masks."
         )
-    dates = list(dates)
-    lacking = [date for date in dates if date not in mask]
+    per_file = zip(dates, files[::per_date], strict=False) if per_date is not None else ()
+    without = [date for date, file in per_file if isinstance(file, NoFile)]
+    return _masks_by_date(name, mask, list(dates), without)
+
+
+def _masks_by_date(name, mask, dates, without):
+    """Masks from a dict; dates `without` a file need none."""
+    masks = [mask.get(date) for date in dates]
+    lacking = [d for d, each in zip(dates, masks, strict=True) if each is None and d not in without]
     if lacking:
         raise ValueError(f"mask of source {name!r} must have a file for each date; got none for {lacking}.")
-    return [mask[date] for date in dates]
+    like = next((each for each in masks if each is not None), None)
+    return [NoFile(like) if each is None else each for each in masks]
 
 
 def _date_of_group(name, group):
@@ -223,19 +277,23 @@ def _by_name(name, mask, dates):
 
 
 def _days(dates):
-    """Days as text, of dates or of names that hold one each; None unless all are known."""
+    """Days as text, of dates or of names: the first that each holds; None unless all are known."""
+    return next(iter(_columns(dates)), None)
+
+
+def _columns(dates):
+    """Days as text, of dates or of names: a list for each place at which all of them hold one."""
     several = isinstance(dates, Iterable) and getattr(dates, "shape", None) != ()
-    found = [_day(date) for date in dates] if several else [None]
-    return None if None in found else found
+    return [list(days) for days in zip(*map(_found_in, dates), strict=False)] if several else []
 
 
-def _day(value):
+def _found_in(value):
+    """All days that a date or a name holds, as text."""
     if isinstance(value, str | PathLike):
-        name = Path(value).name
-        return _date_in(name) if len(_DATE.findall(name)) == 1 else None
+        return ["-".join(found.group(1, 3, 4)) for found in _DATE.finditer(Path(value).name)]
     if isinstance(value, datetime.datetime):
         value = value.date() if value == value else None  # in its own time zone; not a time is no date
-    return str(np.datetime64(value, "D")) if isinstance(value, datetime.date | np.datetime64) else None
+    return [str(np.datetime64(value, "D"))] if isinstance(value, datetime.date | np.datetime64) else []
 
 
 def _date_in(text):

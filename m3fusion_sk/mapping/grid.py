@@ -8,10 +8,12 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
-__all__ = ["Alignment", "Grid", "as_sides", "check_crs", "is_count"]
+__all__ = ["Alignment", "Grid", "as_sides", "called_array", "check_crs", "how_to_set_crs", "is_count"]
 
 TOLERANCE = 0.01  # of the finer pixel: how far pixel edges may lie apart
 SQUARE = 1e-4  # relative difference of a pixel's width and height
+_ARRAY = "the array of source"
+_UNITS = {"metre": " m", "degree": " degrees", "unknown": ""}
 
 
 @dataclass(frozen=True)
@@ -186,13 +188,28 @@ def check_crs(target, source):
     else:
         known, bare = (source, target) if source.crs else (target, source)
         advice = (
-            f"If it is the same, assign it to {bare.path}, for instance with rio edit-info --crs "
-            f"{_crs_name(known.crs)} or gdal_edit.py -a_srs."
+            f"If it is the same, assign it to {bare.path}, for instance with "
+            f"{how_to_set_crs(bare.path, _crs_name(known.crs))}."
         )
     raise ValueError(
         f"{source.path} must have the reference system of {target.path}, {_crs_name(target.crs)}; it has "
         f"{_crs_name(source.crs)}. {advice}"
     )
+
+
+def called_array(name):
+    """What the array of a source is called in place of a path."""
+    return f"{_ARRAY} {name!r}"
+
+
+def how_to_set_crs(path, crs):
+    """What says the reference system of a file, or of an array that is called instead, for messages."""
+    if path.startswith(_ARRAY):
+        return (
+            f"RasterArray(values, transform, {crs!r}) or, of xarray, array.rio.write_crs({crs!r}) or "
+            f"array.attrs['crs'] = {crs!r}"
+        )
+    return f"rio edit-info --crs {crs} or gdal_edit.py -a_srs {crs}"
 
 
 def _crs_name(crs):
@@ -228,9 +245,10 @@ def _pixel(grid):
 
 
 def _shift(target, source, finer, coarser):
-    """Shift along one axis in the finer pixels, and by how much the edges miss, first and last."""
+    """Shift along one axis in the finer pixels, and by how much the source's edges miss, first and last."""
     if coarser == 1:
-        return _shift_of_coarser(target, source, finer)
+        shift, misses = _shift_of_coarser(target, source, finer)
+        return shift, -misses
     shift, misses = _shift_of_coarser(source, target, coarser)
     return -shift, misses
 
@@ -249,14 +267,40 @@ def _check_edges(target, source, misses):
     if np.abs(misses).max() <= TOLERANCE:
         return
     finer = min(abs(target.transform.a), abs(source.transform.a))
-    (top, bottom), (left, right) = misses
+    begin, end = (_offset(target, *miss) for miss in zip(*misses, strict=True))
+    where = "" if begin == end else f" where they begin to overlap, {end} where they end"
     raise ValueError(
         f"{source.path} must share pixel edges with {target.path}, whose grid is mapped; it is offset by "
-        f"{_signed(left)} columns and {_signed(top)} rows where they begin to overlap, {_signed(right)} and "
-        f"{_signed(bottom)} where they end, in pixels of {finer:.6g} (allowed: {TOLERANCE}). Warp it "
-        "first, with rio warp --res SIZE --target-aligned-pixels or, where the grid does not start at a "
-        "multiple of SIZE, with --bounds that lie on the grid."
+        f"{begin}{where}, in pixels of {finer:.6g}{_unit(target.crs)} (allowed: {TOLERANCE}). Warp it first, "
+        "with rio warp --res SIZE --target-aligned-pixels or, where the grid does not start at a multiple of "
+        "SIZE, with --bounds that lie on the grid. If the images lie on each other and only the place that "
+        f"is written down is wrong, correct that instead, {_how_to_move(source.path)}."
     )
+
+
+def _offset(target, down, right):
+    """By how much a source is offset, in words."""
+    east, north = right * np.sign(target.transform.a), down * np.sign(target.transform.e)
+    columns = f"{abs(right):.3f} columns{_towards(east, 'east', 'west')}"
+    return f"{columns} and {abs(down):.3f} rows{_towards(north, 'north', 'south')}"
+
+
+def _towards(miss, positive, negative):
+    if abs(miss) < 0.0005:  # written as 0.000
+        return ""
+    return f" to the {positive if miss > 0 else negative}"
+
+
+def _unit(crs):
+    """Of the coordinates, after a blank; nothing where it is not known."""
+    unit = crs.units_factor[0] if crs else "unknown"
+    return _UNITS.get(unit, f" {unit}")
+
+
+def _how_to_move(path):
+    if path.startswith(_ARRAY):
+        return "in the transform or the coordinates of the array"
+    return "with rio edit-info --transform or gdal_edit.py -a_ullr"
 
 
 def _check_overlap(alignment):
@@ -267,10 +311,6 @@ def _check_overlap(alignment):
             f"pixels at least; it covers {source.bounds} and the grid {target.bounds} (x and y from, x and y "
             "to). Give an image of the same place, or leave the source out."
         )
-
-
-def _signed(miss):
-    return f"{miss:+.3f}"
 
 
 def is_count(n):

@@ -60,7 +60,7 @@ def labelled_raster(scene, labels, names, group):
     (groups, classes), positions = np.unique(pairs, axis=1, return_inverse=True)
     if names is not None:
         classes = np.array([names[code] for code in classes.tolist()])
-    lost = dict.fromkeys(np.flatnonzero(groups <= 0).tolist(), "missing_label")
+    lost = dict.fromkeys(np.flatnonzero(groups <= 0).tolist(), "missing_group")
     known = (groups > 0)[positions.ravel()]
     pixels = rows[known], cols[known], positions.ravel()[known]
     return Labelled(*pixels, classes, groups, lost, 0, called(labels, "the raster of labels"))

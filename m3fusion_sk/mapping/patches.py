@@ -4,6 +4,7 @@ import numpy as np
 
 from ..patchview import PatchView
 from ..sources import PatchSpec
+from .bandnames import names_of_bands
 from .grid import as_sides
 from .stack import Stack
 
@@ -18,7 +19,7 @@ class PatchReader:
         self.stack = stack.scaled_by(name, raster.scale, raster.offset)
         self.stacks = [self.stack]
         self.size = as_sides(raster.size, f"size of source {name!r}")
-        self.spec = PatchSpec(self.stack.n_bands, *self.size)
+        self.spec = PatchSpec(self.stack.n_bands, *self.size, names_of_bands(self.stack))
         self.grid, self.dtype, self.paths = self.stack.grid, self.stack.dtype, self.stack.paths
 
     def facts(self):

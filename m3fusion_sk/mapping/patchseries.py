@@ -16,7 +16,8 @@ class PatchSeriesReader:
     def __init__(self, name, raster):
         self.size = as_sides(raster.size, f"size of source {name!r}")
         self.series = SeriesReader(name, raster)
-        self.spec = PatchSeriesSpec(*self.series.spec.shape, *self.size, self.series.spec.dates)
+        of_series = self.series.spec
+        self.spec = PatchSeriesSpec(*of_series.shape, *self.size, of_series.dates, of_series.bands)
         self.grid, self.dtype, self.paths = self.series.grid, self.series.dtype, self.series.paths
         self.stacks, self.dates = self.series.stacks, self.series.dates
 

@@ -1,9 +1,12 @@
 """Descriptions of sources on disk. They only store what is given; `Scene` opens and checks them."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .arrays import RasterArray
+import numpy as np
+
+from .arrays import RasterArray, is_boolean
 from .patches import PatchReader
 from .patchseries import PatchSeriesReader
 from .series import SeriesReader
@@ -23,7 +26,8 @@ class SeriesRaster:
     ----------
     path : path, RasterArray or DataArray; or list of these, list of lists, or dict by date
         One stack with the bands of all dates; one file for each date; or, as inner lists, the files of the
-        bands of each date. A dict has dates as keys. Arrays stand for files: numpy, memmap and zarr as
+        bands of each date. A dict has dates as keys, and None for a date without a file: all its pixels are
+        missing. Arrays stand for files: numpy, memmap and zarr as
         `RasterArray`, xarray's DataArray as it is (with its time coordinate as dates, also in a list of one
         for each date).
     n_bands : int, optional
@@ -37,10 +41,11 @@ class SeriesRaster:
     mask : path, RasterArray or DataArray; or list of these, or dict by date, optional
         Raster with one band per date, or one file for each date, such as a scene classification. It may
         have a grid of its own that nests in the series': the mask's pixel at the centre of the series'
-        pixel counts. Beyond its extent every date is missing.
+        pixel counts. Beyond its extent every date is missing. Arrays may hold booleans.
     valid : collection of int, default=(4, 5, 6, 7)
         Codes of the mask that mean a usable observation. The default is that of Sentinel-2's scene
-        classification: vegetation, bare, water, unclassified.
+        classification: vegetation, bare, water, unclassified. For booleans (True,), or (False,) where these
+        are clouds.
     fill : {"linear", None}, default="linear"
         How missing values are filled: linearly in time, the nearest valid one at either end; or not at
         all, which leaves NaN (for `GapFiller`).
@@ -78,7 +83,7 @@ class SeriesRaster:
 
     def open(self, name):
         """The reader of this source; `name` is for messages."""
-        return SeriesReader(name, self)
+        return SeriesReader(name, _with_codes(name, self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,4 +221,18 @@ class PatchSeriesRaster:
 
     def open(self, name):
         """The reader of this source; `name` is for messages."""
-        return PatchSeriesReader(name, self)
+        return PatchSeriesReader(name, _with_codes(name, self))
+
+
+def _with_codes(name, raster):
+    """A series whose valid codes are numbers where its mask is one of booleans, which has these."""
+    masks = list(raster.mask.values()) if isinstance(raster.mask, Mapping) else raster.mask
+    if not any(map(is_boolean, masks if isinstance(masks, list | tuple) else [masks])):
+        return raster
+    codes = np.ravel(list(raster.valid) if isinstance(raster.valid, Iterable) else raster.valid)
+    if not set(codes.tolist()) & {0, 1}:
+        raise ValueError(
+            f"valid of source {name!r} must be (True,) where its mask of booleans is true for usable "
+            f"observations, or (False,) where it is true for clouds; got {raster.valid!r}."
+        )
+    return replace(raster, valid=codes.astype(int).tolist())

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ..axisnames import named_as
 from ..multisource import MultiSource
-from ..sources import dates_of
 from .grid import is_count
 from .shapefile import check_shapefile
 from .shapes import are_points, burn, extent, locate, to_pixels
 
 __all__ = ["Labelled", "Samples", "called", "labelled_layer", "take_samples"]
 
+_REASONS = "missing_label", "missing_group", "outside", "empty", "nodata_objects"
 _X_AND_Y = "x and y from {} to {}"
 _AS_LAYER = (
     "Make a layer of longitudes and latitudes: geopandas.GeoDataFrame(table, "
@@ -37,10 +38,10 @@ class Samples:
     rows, cols : array of int of shape (n_samples,)
         Pixel of each sample in the target grid.
     report : dict of str to int
-        ``objects`` in the layer, of which ``kept`` gave samples and the others did not: ``missing_label``
-        (or group), ``outside`` (not touching the image), ``empty`` (no pixel inside that a later object
-        does not take) and ``nodata_objects``. ``pixels`` is the number of samples, ``nodata_pixels`` that
-        of pixels dropped since a required source has no data, ``overlapping_pixels`` that of pixels in
+        ``objects`` in the layer, of which ``kept`` gave samples and the others did not: ``missing_label``,
+        ``missing_group``, ``outside`` (not touching the image), ``empty`` (no pixel inside that a later
+        object does not take) and ``nodata_objects``. ``pixels`` is the number of samples, ``nodata_pixels``
+        that of pixels dropped since a required source has no data, ``overlapping_pixels`` that of pixels in
         more than one object, ``thinned_pixels`` that of pixels beyond the most that an object may give,
         and ``without_<source>`` that of samples that lack an optional source.
     dropped : dict of int to str
@@ -93,8 +94,10 @@ def labelled_layer(scene, layer, label, group, inside):
     """The pixels in polygons and at points."""
     frame = _load(layer)
     _check_fields(frame, [label] if group is None else [label, group], layer)
-    named = _has_value(frame[label]) & (True if group is None else _has_value(frame[group]))
-    lost = dict.fromkeys(np.flatnonzero(~named).tolist(), "missing_label")
+    labelled = _has_value(frame[label])
+    named = labelled & (True if group is None else _has_value(frame[group]))
+    lost = dict.fromkeys(np.flatnonzero(~named).tolist(), "missing_group")
+    lost |= dict.fromkeys(np.flatnonzero(~labelled).tolist(), "missing_label")
     positions, kept = np.flatnonzero(named), frame[named]
     shapes = to_pixels(kept, scene.grid, called(layer))
     outside = ~locate(shapes, scene.grid)
@@ -211,7 +214,7 @@ def _count(labelled, dropped, n_pixels, n_nodata, n_thinned):
     reasons = list(dropped.values())
     return {
         "objects": len(labelled.labels),
-        **{why: reasons.count(why) for why in ("missing_label", "outside", "empty", "nodata_objects")},
+        **{why: reasons.count(why) for why in _REASONS},
         "kept": len(labelled.labels) - len(dropped),
         "pixels": n_pixels,
         "nodata_pixels": n_nodata,
@@ -246,7 +249,7 @@ def _extract(scene, rows, cols, block_size):
         for name in values:  # one at a time: patches may fill the memory
             values[name] = values[name][valid]
     return (
-        MultiSource(values).with_dates(**dates_of(scene.specs)),
+        named_as(MultiSource(values), scene.specs),
         valid,
         {f"without_{name}": n for name, n in lacking.items()},
     )

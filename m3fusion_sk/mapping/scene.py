@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 from rasterio.windows import Window
 
+from ..axisnames import named_as
 from ..multisource import MultiSource
-from ..sources import dates_of
 from .files import hash_files
 from .grid import Alignment
 from .labelraster import is_label_raster, labelled_raster
@@ -190,7 +190,7 @@ class Scene:
                 values[name] = with_nan(values[name], ~has_data[name])
         required = [has for name, has in has_data.items() if name not in self.optional]
         valid = np.logical_and.reduce([np.logical_or.reduce(list(has_data.values())), *required])
-        return MultiSource(values).with_dates(**dates_of(self.specs)), valid
+        return named_as(MultiSource(values), self.specs), valid
 
     def read(self, window):
         """All sources for the pixels of a window of the target grid.

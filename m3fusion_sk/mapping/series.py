@@ -8,6 +8,7 @@ import numpy as np
 from ..dates import as_days, as_text
 from ..gaps import fill_linear
 from ..sources import SeriesSpec
+from .bandnames import names_of_bands
 from .calendar import (
     are_in_names,
     arrange,
@@ -18,7 +19,7 @@ from .calendar import (
     dates_of_bands,
 )
 from .grid import Alignment, is_count
-from .stack import Stack
+from .stack import Stack, warn_of_undeclared
 from .vectors import read_inside
 
 __all__ = ["SeriesReader"]
@@ -32,6 +33,8 @@ class SeriesReader:
         _check_choice(name, "fill", raster.fill, ("linear", None))
         files, self.per_date, dates = arrange(name, raster)
         stack = Stack.open(name, files, nodata=raster.nodata)
+        if raster.nodata is None:
+            warn_of_undeclared(name, stack)
         _check_order(name, raster, self.per_date, stack)
         self.grid = stack.grid
         self.by_band = raster.order == "band"
@@ -47,6 +50,7 @@ class SeriesReader:
         if self.per_date is None:
             check_dates_of_bands(name, stack, self.spec, self.dates)
         _check_descriptions(name, stack, self.spec)
+        self.spec = replace(self.spec, bands=names_of_bands(stack, self.spec.n_bands))
         self.stack = stack.scaled_by(name, raster.scale, raster.offset, self.spec.shape)
         self.days = None
         if self.dates is not None:

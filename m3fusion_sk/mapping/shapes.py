@@ -3,9 +3,12 @@
 import numpy as np
 from affine import Affine
 
+from .grid import how_to_set_crs
+
 __all__ = ["are_points", "burn", "extent", "locate", "to_pixels"]
 
 POLYGONS, POINTS = {"Polygon", "MultiPolygon"}, {"Point", "MultiPoint"}
+_OF_LAYER = "geopandas.read_file(path).set_crs('EPSG:4326') for longitude and latitude, say."
 _DECIMALS = 6  # of a pixel: makes edges that run through pixel centres do so exactly
 
 
@@ -39,14 +42,20 @@ def _joined(shapes):
 
 def _reprojected(frame, grid, source):
     if (frame.crs is None) != (grid.crs is None):
-        without = source if frame.crs is None else grid.path
-        raise ValueError(
-            f"Layer and images must both have a reference system, or neither; {without} has none. "
-            "Set it: geopandas.read_file(path).set_crs('EPSG:4326') for longitude and latitude, say."
-        )
+        raise _no_crs(source, _OF_LAYER) if frame.crs is None else _no_crs(grid.path, _of_images(grid.path))
     if frame.crs is None or frame.crs == grid.crs:
         return frame.geometry
     return frame.geometry.to_crs(grid.crs.to_wkt())
+
+
+def _no_crs(without, todo):
+    return ValueError(
+        f"Layer and images must both have a reference system, or neither; {without} has none. Set it: {todo}"
+    )
+
+
+def _of_images(path):
+    return f"the one of its coordinates, with {how_to_set_crs(path, 'EPSG:32740')}, say."
 
 
 def _hold_something(shapes):

@@ -1,8 +1,10 @@
 """Bands of one source: of one raster, or of several on the same grid."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +12,57 @@ from .arrays import ArrayFile, is_array
 from .files import RasterFile
 from .grid import check_crs
 
-__all__ = ["Stack"]
+__all__ = ["NoFile", "Stack", "check_no_dataset", "is_file", "warn_of_undeclared"]
 
 DECLARED = "file"  # scale: as the file declares it
+
+
+@dataclass(frozen=True, eq=False)
+class NoFile:
+    """Stands for a file of a date that has none; `like` is that of another date."""
+
+    like: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Blank:
+    """Bands of a date without a file, like those of another date's: all their values mean no data."""
+
+    path: str
+    bands: tuple
+    grid: Any
+    dtype: np.dtype
+    descriptions: tuple
+    declared: tuple
+
+    dates = None
+
+    @classmethod
+    def of(cls, file):
+        """As many bands as `file` has."""
+        return cls(file.path, file.bands, file.grid, file.dtype, file.descriptions, file.declared)
+
+    @property
+    def n_bands(self):
+        return len(self.bands)
+
+    @property
+    def nodata(self):
+        return (0,) * self.n_bands
+
+    def read(self, rows, cols):
+        """Values that mean no data, as (n_bands, height, width)."""
+        return np.zeros((self.n_bands, rows[1] - rows[0], cols[1] - cols[0]), self.dtype)
+
+    def files(self):
+        return []
+
+    def watched(self):
+        return []
+
+    def facts(self):
+        """What a run's key holds."""
+        return ["no file", self.n_bands, self.dtype.str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +235,40 @@ class Stack:
 
 
 def _open(name, path, bands, nodata):
+    if isinstance(path, NoFile):
+        return Blank.of(_open(name, _as_text(path.like), bands, nodata))
     return (ArrayFile if is_array(path) else RasterFile).open(name, path, bands, nodata)
+
+
+def warn_of_undeclared(name, stack):
+    """Tell of bands of a series for which no nodata value is declared, beside others that have one."""
+    files = [file for file in stack.files if not isinstance(file, Blank)]
+    bare = [file for file in files if None in file.nodata]
+    declared = [(file.path, value) for file in files for value in file.nodata if _is_number(value)]
+    declared = [(path, value) for path, value in declared if any(_may_hold(f.dtype, value) for f in bare)]
+    if declared:
+        path, value = declared[0]
+        others = f" (and {len(bare) - 1} others)" if len(bare) > 1 else ""
+        warnings.warn(
+            f"Source {name!r} should have a nodata value for all of its bands, or for none: {path} declares "
+            f"{value}, which is a value like others in {bare[0].path}{others}, where none is declared. If it "
+            f"means no data there too, give nodata={value}; else declare another value for these, which they "
+            "do not have, for instance with rio edit-info --nodata.",
+            stacklevel=2,
+        )
+
+
+def _is_number(nodata):
+    """Whether it is a value that means no data only where that is declared."""
+    return nodata is not None and nodata == nodata
+
+
+def _may_hold(dtype, value):
+    """Whether a type has this value."""
+    if dtype.kind == "f":
+        return True
+    limits = np.iinfo(dtype)
+    return limits.min <= value <= limits.max
 
 
 def _as_paths(name, paths):
@@ -197,12 +280,17 @@ def _as_paths(name, paths):
     check_no_dataset(name, paths)
     several = not is_file(paths) and isinstance(paths, Iterable) and not isinstance(paths, np.ndarray)
     listed = list(paths) if several else [paths]
-    if not listed or not all(map(is_file, listed)):
+    if not listed or not all(is_file(path) or isinstance(path, NoFile) for path in listed):
         raise TypeError(
             f"Source {name!r} must name a file, or a list of files; got {paths!r:.200}. Write an array as "
             "RasterArray(values, transform, crs)."
         )
-    return tuple(path if is_array(path) else fspath(path) for path in listed)
+    return tuple(map(_as_text, listed))
+
+
+def _as_text(path):
+    """A path as text; what else stands for a file as it is."""
+    return fspath(path) if isinstance(path, PathLike) else path
 
 
 def check_no_dataset(name, path):

@@ -8,6 +8,7 @@ valid. What a pixel gets never depends on the other pixels of the same read.
 import numpy as np
 
 from ..sources import VectorSpec
+from .bandnames import names_of_bands
 from .stack import Stack
 
 __all__ = ["VectorReader", "read_inside"]
@@ -20,7 +21,7 @@ class VectorReader:
         stack = Stack.open(name, raster.path, raster.bands, raster.nodata)
         self.stack = stack.scaled_by(name, raster.scale, raster.offset)
         self.stacks = [self.stack]
-        self.spec = VectorSpec(self.stack.n_bands)
+        self.spec = VectorSpec(self.stack.n_bands, bands=names_of_bands(self.stack))
         self.grid, self.dtype, self.paths = self.stack.grid, self.stack.dtype, self.stack.paths
 
     def facts(self):
