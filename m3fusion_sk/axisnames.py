@@ -79,7 +79,7 @@ def named_as(X, specs):
 
 def known_dates(name, *specs):
     """Dates of a series, from the first of these specifications by source that has some; else None."""
-    return next((each[name].dates for each in specs if each[name].dates), None)
+    return next(filter(None, (getattr(each[name], "dates", None) for each in specs)), None)
 
 
 def with_dates_of(spec, before):

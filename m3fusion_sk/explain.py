@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from .axisnames import known_of
 from .contributions import SourceContributions, source_contributions
 from .importance import grouped_importance
 from .inside import find_inside
@@ -34,7 +35,8 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     y : array of shape (n_samples,), optional
         Class of each sample; the one that `estimator` predicts by default.
     dates : dict of str to sequence, optional
-        Names of the dates of each series, for the columns.
+        Names of the dates of each series, for the columns; by default those that the network knows from
+        `fit`, else numbers from 0.
 
     Returns
     -------
@@ -77,9 +79,10 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     check_same_type(y=y, classes=network.classes_)
     tables = {}
     attention = network.attention(X)
+    known = known_of(network.sources_, "dates")
     for name, weights in attention.items():
         check_same_length(y=y, X=weights)
-        columns = list(dates.get(name, range(weights.shape[1])))
+        columns = list(dates.get(name, known.get(name, range(weights.shape[1]))))
         if len(columns) != weights.shape[1] or not set(dates) <= set(attention):
             raise ValueError(
                 f"dates must name the {weights.shape[1]} dates of {name!r}, and series among "

@@ -8,6 +8,7 @@ from joblib import Parallel, delayed
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 
+from .axisnames import known_of
 from .labels import as_labels, check_by_source, check_groups, in_own_type
 from .multisource import MultiSource
 from .presence import present
@@ -59,7 +60,8 @@ def grouped_importance(
     n_repeats : int, default=5
         Number of exchanges of each block.
     labels : dict of str to sequence, optional
-        Names of the dates or bands by source, for the table: ``{"ts": ["2018-05-01", ...]}``.
+        Names of the dates or bands by source, for the table: ``{"ts": ["2018-05-01", ...]}``; by default
+        those that X knows, else numbers from 0.
     random_state : int, RandomState or None, default=None
         Seed of the exchanges.
     n_jobs : int, optional
@@ -110,7 +112,7 @@ def grouped_importance(
     if not isinstance(n_repeats, Integral) or n_repeats < 1:
         raise ValueError(f"n_repeats must be an integer from 1; got {n_repeats!r}.")
     blocks = _blocks(X.specs, by)
-    names = _names(blocks, X.specs, by, check_by_source("labels", labels))
+    names = _names(blocks, X.specs, by, {**_known(X.specs, by), **check_by_source("labels", labels)})
     if not (scoring is None or callable(scoring) or isinstance(scoring, str)):
         raise TypeError(f"scoring must be one score, as text or a callable, or None; got {scoring!r:.200}.")
     scorer = check_scoring(estimator, scoring=scoring)
@@ -166,6 +168,12 @@ def _blocks(specs, by):
     if not blocks:
         raise ValueError(f"by={by!r} needs a source with such; X has {list(specs.values())}.")
     return blocks
+
+
+def _known(specs, by):
+    """Names of dates or bands that a scene, a table or the user told."""
+    parts = {"date": ["dates"], "band": ["names", "bands"]}.get(by, [])
+    return {name: known for part in parts for name, known in known_of(specs, part).items()}
 
 
 def _names(blocks, specs, by, labels):

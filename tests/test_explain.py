@@ -372,6 +372,25 @@ def test_names_of_dates_go_by_their_order():
     assert table["importance"].idxmax() == ("ts", "May")
 
 
+def test_dates_and_bands_that_are_known_name_the_tables():
+    rng, y = np.random.default_rng(0), np.arange(40) % 2
+    days = ("2018-05-01", "2018-07-01")
+    terrain = pd.DataFrame(rng.normal(size=(40, 2)), columns=["dem", "slope"])
+    X = MultiSource(ts=rng.normal(size=(40, 2, 3)), terrain=terrain)
+    X = X.with_dates(ts=days).with_bands(ts=["B02", "B03", "B08"])
+    model = M3FusionClassifier(hidden_size=4, max_epochs=1, random_state=0).fit(X, y)
+
+    def names(by, **how):
+        return grouped_importance(model, X, y, by=by, n_repeats=1, random_state=0, **how).index.tolist()
+
+    assert names("date") == [("ts", day) for day in days]
+    bands = [("ts", "B02"), ("ts", "B03"), ("ts", "B08"), ("terrain", "dem"), ("terrain", "slope")]
+    assert names("band") == bands
+    assert names("date", labels={"ts": ["May", "July"]}) == [("ts", "May"), ("ts", "July")]
+    assert tuple(attention_by_class(model, X, y)["ts"].columns) == days
+    assert attention_by_class(model, X, y, dates={"ts": [5, 7]})["ts"].columns.tolist() == [5, 7]
+
+
 def test_whatever_a_score_takes_is_passed_on(study):
     network, X, y, _ = study
     expected = grouped_importance(network, X, y, n_repeats=1, random_state=0)

@@ -449,6 +449,15 @@ def test_infinity_and_empty_text_are_missing_labels(scene, labels):
     assert scene.sample(layer, "ok", group="y").groups.tolist() == labels[:1]
 
 
+def test_classes_that_are_one_but_for_their_spelling_are_told(scene):
+    names = ["Wheat", "wheat", "maize", "None"]
+    layer = polygons(*(box(i, 0, i + 1, 1) for i in range(4)), y=names, code=[1, 2, 3, 4])
+    with pytest.warns(UserWarning, match=r"label has the classes \['None', 'Wheat', 'wheat'\]: they differ"):
+        samples = scene.sample(layer, "y")
+    assert sorted(samples.y) == sorted(names)  # they are the user's to join
+    scene.sample(layer, "code", group="y")
+
+
 def test_groups_come_from_a_field_or_from_the_position(scene):
     layer = polygons(box(0, 0, 2, 2), box(4, 4, 6, 6), box(8, 8, 10, 10), y=[1, 2, 3], farm=["a", "b", "a"])
     for index in ([30, 20, 10], [7, 7, 7], ["b", "b", None]):

@@ -1,5 +1,6 @@
 """Samples from labelled polygons and points."""
 
+import warnings
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from pathlib import Path
@@ -148,7 +149,22 @@ def take_samples(scene, labelled, max_pixels, random_state, block_size):
     report = {**_count(labelled, dropped, len(rows), n_nodata, n_thinned), **lacking}
     _check_any(report, scene, labelled.source)
     labels, groups = labelled.labels[objects], labelled.groups[objects]
+    _warn_of_spellings(np.unique(labels).tolist())
     return Samples(X, labels, groups, rows, cols, report, dropped)
+
+
+def _warn_of_spellings(classes):
+    """Tell of names of classes that are one name, perhaps, or stand for none."""
+    texts = [label for label in classes if isinstance(label, str)]
+    plain = [" ".join(text.casefold().split()) for text in texts]
+    doubtful = {name for name in plain if plain.count(name) > 1} | {"nan", "none", "null"}
+    strange = [text for text, name in zip(texts, plain, strict=True) if name in doubtful]
+    if strange:
+        warnings.warn(
+            f"label has the classes {strange}: they differ in case or blanks only, or are words for a "
+            "missing label. Join them, or drop these objects, in the layer.",
+            stacklevel=4,
+        )
 
 
 def _validity(scene, rows, cols, block_size):
