@@ -3,6 +3,8 @@
 import warnings
 from dataclasses import replace
 
+import numpy as np
+
 from .dates import as_days, as_text, furthest_in_year
 
 __all__ = ["NamedAxes"]
@@ -19,7 +21,8 @@ class NamedAxes:
         Parameters
         ----------
         **dates : sequence of str, datetime64 or datetime of shape (n_dates,)
-            By name of the series. What `Scene` reads has its dates already.
+            By name of the series; of mere numbers of days nothing is kept (for `GapFiller`, give them to it).
+            What `Scene` reads has its dates already.
 
         Returns
         -------
@@ -57,13 +60,12 @@ def _dated(name, spec, dates):
 
 
 def _with_bands(name, spec, bands):
-    bands = () if isinstance(bands, str) else tuple(bands)
-    each_its_own = len(set(bands)) == len(bands) == spec.n_channels
-    if not each_its_own or not all(isinstance(band, str) for band in bands):
+    names = tuple(bands) if np.iterable(bands) and not isinstance(bands, str) else ()
+    if not len(set(names)) == len(names) == spec.n_channels or not all(isinstance(n, str) for n in names):
         raise ValueError(
             f"bands of X[{name!r}] must be {spec.n_channels} names, each once, as text; got {bands!r:.200}."
         )
-    return replace(spec, bands=bands)
+    return replace(spec, bands=tuple(map(str, names)))
 
 
 def known_of(specs, part):

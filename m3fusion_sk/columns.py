@@ -89,20 +89,27 @@ def _column_patterns(kinds):
 
 
 _NEARLY_NAMED = re.compile(r"(?i).+?(_[tbrcf]\d+){2,4}\s*")
-_DATED = re.compile(r"(.+?[_.-])?(19|20)\d\d([_.-]?)(0[1-9]|1[0-2])\3([0-2]\d|3[01])([T_.-].+)?")
+_DAY = re.compile(r"(19|20)\d\d([_.-]?)(0[1-9]|1[0-2])\2([0-2]\d|3[01])(?!\d)")
 
 
 def warn_of_near_names(names):
-    """Tell of columns that are nearly named by source, or by dates, and would be plain features."""
-    near = [name for name in names if _NEARLY_NAMED.fullmatch(str(name))]
-    dated = [name for name in names if _DATED.fullmatch(str(name))]
-    near += dated if len(dated) > 1 else []
+    """Tell of columns that are nearly named by source, or by band and date, and would be plain features."""
+    near = [name for name in names if _NEARLY_NAMED.fullmatch(str(name))] or _of_bands_and_dates(names)
     if near:
         warnings.warn(
             f"Columns such as {near[0]!r} are plain features: they are not named as those of series, "
-            "ts_t00_b00 (date, band), or patches, patch_b00_r00_c00, are. Rename them, or give the layout.",
+            "ts_t00_b00 (date, band), or patches, patch_b00_r00_c00, are. Rename them, or give the layout, "
+            "{'X': n_features} for plain features.",
             stacklevel=2,
         )
+
+
+def _of_bands_and_dates(names):
+    """Columns that hold each of some bands at each of some dates."""
+    found = {name: _DAY.search(str(name)) for name in names}
+    found = {name: (match[0], _DAY.sub("", str(name))) for name, match in found.items() if match}
+    dates, bands = map(set, zip(*found.values(), strict=True)) if found else ((), ())
+    return list(found) if min(len(dates), len(bands)) > 1 and len(found) == len(dates) * len(bands) else []
 
 
 def _spec_of_columns(name, spec, positions):

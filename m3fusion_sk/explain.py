@@ -82,7 +82,9 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     known = known_of(network.sources_, "dates")
     for name, weights in attention.items():
         check_same_length(y=y, X=weights)
-        columns = list(dates.get(name, known.get(name, range(weights.shape[1]))))
+        own = known.get(name, ())
+        own = own if len(set(own)) == weights.shape[1] else range(weights.shape[1])  # of one day are several
+        columns = list(dates.get(name, own))
         if len(columns) != weights.shape[1] or not set(dates) <= set(attention):
             raise ValueError(
                 f"dates must name the {weights.shape[1]} dates of {name!r}, and series among "

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from .axisnames import known_dates
+from .axisnames import known_dates, named_as
 from .dates import as_days
 from .gaps import VALUES_AT_ONCE, fill_block
 from .network.batches import as_tensor
@@ -159,7 +159,7 @@ class GapFiller(SourceTransformer):
         there = {name: means for name, means in self.means_.items() if name in X}
         filled = {name: _filled(X, name, means, self._days(name, X)) for name, means in there.items()}
         filled = {name: values for name, values in filled.items() if values is not None}
-        return as_given(self, X.replace(**filled) if filled else X)
+        return as_given(self, named_as(X.replace(**filled), X.specs) if filled else X)
 
     def get_feature_names_out(self, input_features=None):
         """Names of the flattened columns, as in `StackedFeatures`.

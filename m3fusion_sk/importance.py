@@ -173,7 +173,8 @@ def _blocks(specs, by):
 def _known(specs, by):
     """Names of dates or bands that a scene, a table or the user told."""
     parts = {"date": ["dates"], "band": ["names", "bands"]}.get(by, [])
-    return {name: known for part in parts for name, known in known_of(specs, part).items()}
+    known = [pair for part in parts for pair in known_of(specs, part).items()]
+    return {name: texts for name, texts in known if len(set(texts)) == len(texts)}  # of one day are several
 
 
 def _names(blocks, specs, by, labels):

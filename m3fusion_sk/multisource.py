@@ -331,7 +331,8 @@ class MultiSource(NamedAxes):
                 f"X must have {stops[-1]} columns to be cut into {dict(sources)}; got shape {array.shape}."
             )
         pieces = zip(sources.items(), np.split(array, stops[:-1], axis=1), strict=True)
-        return cls({name: piece.reshape(len(array), *spec.shape) for (name, spec), piece in pieces})
+        made = cls({name: piece.reshape(len(array), *spec.shape) for (name, spec), piece in pieces})
+        return cls._view(made._values, sources, None)  # which may know more of them
 
     def __repr__(self):
         specs = self.specs.items()

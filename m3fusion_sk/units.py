@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-N_SAMPLES, N_VALUES = 32, 500  # that are looked at: samples, and values of a band
+N_BLOCKS, N_ROWS, N_VALUES = 4, 8, 500  # that are looked at: blocks of samples, and values of a band
 TIMES = 1000  # by which values must be too large or too small, as by a scale of 0.0001 that was left out
 
 
@@ -14,13 +14,16 @@ def warn_of_units(X, network):
     Parameters
     ----------
     X : MultiSource
+        A few samples may be as strange as they like.
     network : FusionNetwork
         Its scaling holds the mean and deviation, or the least value and the range, of each band.
     """
+    if len(X) < N_ROWS:
+        return
     for name, scaler in zip(network.sources, network.scalers, strict=True):
         center, scale = (part.detach().cpu().numpy().ravel() for part in (scaler.center, scaler.scale))
-        told = (center != 0) | (scale != 1)  # as where nothing is normalised
-        if told.any() and _is_far(_looked_at(X, name)[:, told], center[told], scale[told]):
+        told = scale != 1  # not that of a constant band, nor where nothing is normalised
+        if told.any() and _is_far(_looked_at(X, name)[:, told], center[told], scale[told], X.specs[name]):
             warnings.warn(
                 f"X[{name!r}] lies far from what fit saw: by {TIMES} times and more, in all its bands. Are "
                 "scale, offset and nodata those of the samples of fit?",
@@ -30,19 +33,22 @@ def warn_of_units(X, network):
 
 def _looked_at(X, name):
     """Values of some samples, of shape (n_values, n_bands)."""
-    spec, step = X.specs[name], -(-len(X) // N_SAMPLES)
-    values = np.moveaxis(X.gather(name, slice(0, len(X), step)), 1 + spec.band_axis, -1)
-    values = values.reshape(-1, spec.n_channels)
+    spec = X.specs[name]
+    starts = np.unique(np.linspace(0, len(X) - N_ROWS, N_BLOCKS).astype(int))
+    rows = np.concatenate([X.gather(name, slice(start, start + N_ROWS)) for start in starts.tolist()])
+    values = np.moveaxis(rows, 1 + spec.band_axis, -1).reshape(-1, spec.n_channels)
     return values[:: len(values) // N_VALUES + 1].astype(np.float64)
 
 
-def _is_far(values, center, scale):
+def _is_far(values, center, scale, spec):
     """Whether the middle value of each band is far too large, or far too small, for what was seen."""
     middle = _middle(values)
     unknown = np.isnan(middle)
     too_large = np.abs(middle - center) > TIMES * scale
     level = np.abs(center) > scale / 2  # of bands around 0 small values are common; so where a range is known
     too_small = level & (middle != 0) & (np.abs(middle) * TIMES < np.abs(center))
+    if spec.kind == "vector" or len(center) < 2:
+        too_small[:] = False  # a plain by the sea is low, and a single index may be near 0
     return not unknown.all() and any((far | unknown).all() for far in (too_large, too_small))
 
 

@@ -98,7 +98,7 @@ def test_a_perfect_map_has_its_own_areas_and_no_uncertainty():
     assert result.areas["area"].tolist() == [3.0, 1.0] == result.areas["mapped"].tolist()
     assert (result.areas["se"] == 0).all() and result.overall["accuracy"] == 1
     assert "users" in str(result) and "mapped" in str(result)
-    assert "or all wrong (class: samples): {'b': 6, 'a': 5}." in result.notes[0] in str(result)
+    assert "of one class (mapped: samples): {'b': 6, 'a': 5}." in result.notes[0] in str(result)
 
 
 def test_a_class_that_the_map_lacks_gets_an_area_and_may_be_misspelt():
@@ -122,8 +122,10 @@ def test_mapped_areas_may_be_a_series_and_zero_for_an_unused_class():
 
 
 def test_all_wrong_samples_have_no_spread_either():
-    found = estimate_areas(list("abaac"), list("aabbb"), {"a": 1, "b": 1, "c": 0})
+    found = estimate_areas(list("abaaa"), list("aabbb"), {"a": 1, "b": 1, "c": 0})
     assert len(found.notes) == 1 and "{'b': 3}" in found.notes[0]
+    mixed = estimate_areas(list("abaac"), list("aabbb"), {"a": 1, "b": 1, "c": 0})
+    assert mixed.notes == () and mixed.areas.loc["c", "se"] > 0
 
 
 def test_the_optimal_sample_size_is_that_of_the_article():

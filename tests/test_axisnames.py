@@ -74,6 +74,16 @@ def test_bands_in_another_order_than_in_fit_are_refused(model):
     model.predict(X.arrays())
 
 
+def test_names_stay_where_gaps_are_filled_and_tables_are_cut():
+    X, y = samples()
+    gaps = X.with_dates(ts=["2018-05-01", "2018-05-03", "2018-05-09", "2018-06-01"])
+    gaps["ts"][0, 1] = np.nan
+    filled = GapFiller().fit_transform(gaps)
+    assert filled.specs["ts"].bands == NAMES and filled.specs["ts"].dates == gaps.specs["ts"].dates
+    back = MultiSource.from_flat(np.asarray(X), gaps.specs)
+    assert back.specs["ts"].bands == NAMES and back.specs["ts"].dates == gaps.specs["ts"].dates
+
+
 def test_parts_with_bands_in_another_order_are_not_joined():
     with pytest.raises(ValueError, match="in the order of the parts before"):
         MultiSource.concatenate([samples()[0], samples(("B08", "B03", "B02"))[0]])

@@ -388,6 +388,11 @@ def test_dates_and_bands_that_are_known_name_the_tables():
     assert names("band") == bands
     assert names("date", labels={"ts": ["May", "July"]}) == [("ts", "May"), ("ts", "July")]
     assert tuple(attention_by_class(model, X, y)["ts"].columns) == days
+    twice = X.with_dates(ts=days[:1] * 2)  # two images of one day: numbers tell which
+    again = M3FusionClassifier(hidden_size=4, max_epochs=1, random_state=0).fit(twice, y)
+    assert attention_by_class(again, twice, y)["ts"].columns.tolist() == [0, 1]
+    table = grouped_importance(again, twice, y, by="date", n_repeats=1, random_state=0)
+    assert table.index.tolist() == [("ts", 0), ("ts", 1)]
     assert attention_by_class(model, X, y, dates={"ts": [5, 7]})["ts"].columns.tolist() == [5, 7]
 
 

@@ -63,6 +63,8 @@ def test_dates_that_the_samples_know_give_the_spacing_too():
     assert GapFiller(dates=[0, 2, 9]).fit_transform(dated)["ts"][0, 1, 0] == 2  # what is said counts
     assert GapFiller().fit(MultiSource(ts=series)).transform(other)["ts"][0, 1, 0] == 3
     assert hash_estimator(fill) != hash_estimator(GapFiller().fit(other))
+    named = MultiSource(ts=series).with_bands(ts=["B04"])  # which change no value, and no map
+    assert hash_estimator(GapFiller().fit(named)) == hash_estimator(GapFiller().fit(MultiSource(ts=series)))
 
 
 def test_a_band_without_valid_dates_takes_its_mean_in_training():

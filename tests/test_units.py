@@ -49,6 +49,34 @@ def test_other_scenes_are_none_of_other_units(clf, times):
     assert told(clf, X.replace(ts=np.zeros_like(X["ts"]))) == []  # a lake, or filled
 
 
+def test_a_plain_by_the_sea_and_a_few_samples_are_as_they_are():
+    rng = np.random.default_rng(0)
+    terrain = np.stack([rng.uniform(100, 1500, 60), rng.uniform(1, 30, 60), np.full(60, 7.0)], axis=1)
+    clf = M3FusionClassifier(**SMALL).fit({"terrain": terrain}, np.arange(60) % 2)
+    coast = np.tile([0.3, 0.004, 7000.0], (60, 1))  # what was constant in fit tells nothing
+    assert told(clf, {"terrain": coast}) == []
+    index = rng.uniform(0.2, 0.9, (60, 5, 1))
+    clf = M3FusionClassifier(**SMALL).fit({"ndvi": index}, np.arange(60) % 2)
+    assert told(clf, {"ndvi": np.full((60, 5, 1), 1e-4)}) == []
+    assert told(clf, {"ndvi": 1e4 * index}) == ["ndvi"] and told(clf, {"ndvi": 1e4 * index[:7]}) == []
+
+
+class Blocks:
+    """Rows that can be had in blocks without gaps only, as some stores have them."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.dtype = values, values.shape, values.dtype
+
+    def __getitem__(self, rows):
+        assert not isinstance(rows, slice) or rows.step in (None, 1)
+        return self.values[rows]
+
+
+def test_rows_are_looked_at_in_a_few_blocks(clf):
+    X = reflectances(seed=1)
+    assert told(clf, MultiSource(ts=Blocks(X["ts"] * 1e4), patch=X.gather("patch"))) == ["ts"]
+
+
 def test_gaps_count_for_nothing(clf):
     X = reflectances(seed=1)
     ts = X["ts"] * 1e4

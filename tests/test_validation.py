@@ -249,9 +249,14 @@ def test_columns_that_are_nearly_named_by_source_are_told(model, name):
 
 @pytest.mark.parametrize("name", ["B2_2018-01-05", "20180105_B2", "2018.01.05", "B8A_20180105T1030"])
 def test_columns_that_are_named_by_dates_are_told(model, name):
-    frame = pd.DataFrame({name: [1.0, 2.0], name.replace("05", "15"): [3.0, 4.0]})
+    frame = pd.DataFrame(np.ones((2, 4)))
+    frame.columns = [other for one in (name, name.replace("05", "15")) for other in (one, f"B3{one}")]
     with pytest.warns(UserWarning, match=f"Columns such as '{name}' are plain features"):
         check_sources(model, frame, reset=True)
+    given = Given(layout={"X": 4}).fit(frame)  # deliberately
+    assert given.sources_ == {"X": VectorSpec(4)}
+    plain = frame.set_axis([f"rain_2018-01-{day}" for day in range(11, 15)], axis=1)  # of one band
+    check_sources(Model(), plain, reset=True)
 
 
 def test_nan_in_columns_that_name_a_series_is_told_by_source(model):

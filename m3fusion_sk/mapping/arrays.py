@@ -265,7 +265,9 @@ def _texts(array, others):
     bands = [dim for dim in others if not _is_time(array, dim) and dim in array.coords]
     if len(bands) != 1 or array.coords[bands[0]].dtype.kind not in "OU":
         return ()
-    texts = [str(text) for text in array.coords[bands[0]].values]
+    texts = array.coords[bands[0]].values.tolist()
+    if not all(isinstance(text, str) for text in texts):
+        return ()
     return texts * math.prod(array.sizes[dim] for dim in others if dim != bands[0])
 
 

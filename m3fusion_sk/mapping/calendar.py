@@ -1,28 +1,28 @@
 """The dates of a series and its files in their order, from what users have: stacks, lists, names."""
 
-import datetime
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
+from .namedates import columns_of, dates_of_names, days_of, vary, without_dates
 from .stack import NoFile, check_no_dataset, is_file
 
 __all__ = [
     "are_in_names",
     "arrange",
     "arrange_masks",
+    "check_bands_of_mask",
     "check_dates_of_bands",
     "check_dates_of_mask",
     "check_one_order",
+    "check_times",
     "dates_of_bands",
     "what_differs",
 ]
 
 NAMES = "names"  # dates: those in the names of files or bands
-_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(-?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
 
 
 def are_in_names(dates):
@@ -44,15 +44,16 @@ def arrange(name, raster):
     if not isinstance(path, list | tuple):
         return path, 1, dates  # which the stack refuses
     groups = _as_groups(name, path, by_date)
-    if len(set(map(len, groups))) != 1:
+    if len(set(map(len, groups))) != 1 or not groups[0]:
         raise ValueError(
-            f"Source {name!r} must have equally many files for each date; got {list(map(len, groups))}."
+            f"Source {name!r} must have equally many files for each date; got {list(map(len, groups))}. None "
+            "in a dict by date stands for a date without files."
         )
     there = [i for i, group in enumerate(groups) if not _is_empty(group)]
     if all(isinstance(path, str | PathLike) for i in there for path in groups[i]):
         check_one_order(name, [[Path(path).name for path in groups[i]] for i in there])
     if are_in_names(dates):
-        found = [_date_of_group(name, group) for group in groups]
+        found = _dates_of_groups(name, groups)
         if len(groups[0]) == 1 and raster.n_bands is None:
             _check_dates_differ(name, groups, found)
         order = np.argsort(found, kind="stable")
@@ -61,7 +62,8 @@ def arrange(name, raster):
         groups, dates = [groups[i] for i in order], [found[i] for i in order]
     else:
         known = [dates[i] for i in there] if by_date else dates
-        _check_sequence(name, "files", [groups[i][0] for i in there], known)
+        for files in zip(*(groups[i] for i in there), strict=True):
+            _check_sequence(name, "files", files, known)
     return [part for group in groups for part in group], len(groups[0]), dates
 
 
@@ -102,7 +104,7 @@ def _check_dates_differ(name, groups, dates):
 def check_one_order(name, names):
     """Refuse bands whose names, for each date, say that they stand in another order at another date."""
     bands = [what_differs(each) for each in names]
-    for others, theirs in zip(bands, names, strict=True):
+    for others, theirs in zip(bands, names, strict=True):  # none, where no date has any
         if others != bands[0] and sorted(others) == sorted(bands[0]):
             raise ValueError(
                 f"Source {name!r} must have the bands of all dates in one order; got {names[0]} and {theirs}."
@@ -111,10 +113,8 @@ def check_one_order(name, names):
 
 def check_dates_of_bands(name, stack, spec, dates):
     """Refuse the bands of a stack whose descriptions hold its dates in another order."""
-    known = _days(dates)
-    columns = [
-        days for days in _vary(_columns(stack.descriptions)) if known is None or set(known) == set(days)
-    ]
+    known, columns = days_of(dates), vary(columns_of(stack.descriptions))
+    columns = [days for days in columns if known is None or set(known) == set(days)]
     by_date = [np.reshape(days, (spec.n_dates, spec.n_bands)) for days in columns]
     of_dates = [days[:, 0].tolist() for days in by_date if (days == days[:, :1]).all()]
     _check_columns(name, "bands", of_dates, dates)
@@ -123,31 +123,49 @@ def check_dates_of_bands(name, stack, spec, dates):
             raise _wrong_order(name, stack, days, "Give the other order")
 
 
+def check_times(name, stack, per_date, dates):
+    """Refuse arrays, given by date, that bring another date with them."""
+    for date, file in zip(days_of(dates) or (), stack.files[:: per_date or 1], strict=False):
+        time = file.dates if np.size(file.dates) == 1 else None
+        if time is not None and (np.abs(np.ravel(time) - np.datetime64(date)) > np.timedelta64(1, "D")).any():
+            raise ValueError(
+                f"Source {name!r} must have for each date the array of that time; that of {date} is of "
+                f"{days_of(np.ravel(time))[0]}."
+            )
+
+
+def check_bands_of_mask(name, mask, dates):
+    """Refuse a mask whose bands say that they stand in another order."""
+    if all(mask.descriptions):
+        _check_sequence(name, "bands of the mask", mask.descriptions, dates)
+
+
 def check_dates_of_mask(name, dates, of_mask):
-    """Refuse an array as mask that brings other dates with it than the array of the series."""
+    """Refuse an array as mask that brings other dates with it than the series."""
     if dates is None or of_mask is None or len(dates) != len(of_mask):
         return
     if (np.abs(dates - of_mask) > np.timedelta64(1, "D")).any():
         raise ValueError(
-            f"mask of source {name!r} must have the dates of the series, {_days(dates[:4])}...; its array "
-            f"has {_days(of_mask[:4])}... Select them: mask.sel(time=series.time), or drop its coordinate."
+            f"mask of source {name!r} must have the dates of the series, {days_of(dates[:4])}...; its array "
+            f"has {days_of(of_mask[:4])}... Select them: mask.sel(time=series.time), or drop its coordinate."
         )
 
 
 def _check_sequence(name, what, named, dates):
     """Refuse files or masks whose names hold the dates of the series in another order."""
-    _check_columns(name, what, _columns(named), dates)
+    columns = columns_of(named)
+    if dates is not None or dates_of_names(named) is not None:  # else their places mean different things
+        _check_columns(name, what, columns, dates)
 
 
 def _check_columns(name, what, columns, dates):
     """Refuse dates from names that are those of the series, but in another order.
 
     Names may hold several dates, of which it is not known what each means: of acquisition, of processing, the
-    first and the last of a composite. It is enough that those at one place are in order; a date that all
-    names share says nothing.
+    first and the last of a composite. It is enough that those at one place are in order.
     """
-    named = _vary(columns)
-    known = [sorted(days) for days in named] if dates is None else _columns(dates)
+    named = vary(columns)
+    known = [sorted(days) for days in named] if dates is None else columns_of(dates)
     pairs = [(days, theirs) for days in known for theirs in named if sorted(days) == sorted(theirs)]
     if pairs and all(days != theirs for days, theirs in pairs):
         days, theirs = pairs[0]
@@ -157,14 +175,9 @@ def _check_columns(name, what, columns, dates):
         )
 
 
-def _vary(columns):
-    """Those that are not the same throughout."""
-    return [days for days in columns if len(set(days)) > 1]
-
-
 def what_differs(names):
     """Of each name what not all of them have: the band, not the date, hour or tile."""
-    words = [re.findall(r"[^\W_]+", _DATE.sub(" ", name)) for name in names]
+    words = [without_dates(name) for name in names]
     common = set.intersection(*map(set, words))
     return [[word for word in each if word not in common] for each in words]
 
@@ -175,14 +188,9 @@ def dates_of_bands(name, stack, by_band):
     All bands of a date follow each other or, `by_band`, all dates of a band.
     """
     descriptions = stack.descriptions
-    found = [_date_in(text or "") for text in descriptions]
-    if None in found:
-        i = found.index(None)
-        raise ValueError(
-            f"dates='names' of source {name!r} needs a date, such as 2018-05-01 or 20180501, in the "
-            f"description of each band of {stack.paths[0]}; band {i + 1} is called {descriptions[i]!r}. Give "
-            "the dates."
-        )
+    found = dates_of_names([text or "" for text in descriptions])
+    if found is None:
+        raise _no_date(name, f"description of each band of {stack.paths[0]}", descriptions)
     dates = list(dict.fromkeys(found))
     n_bands = len(found) // len(dates)
     orders = {"date": np.repeat(dates, n_bands).tolist(), "band": dates * n_bands}
@@ -217,7 +225,7 @@ def arrange_masks(name, raster, files, per_date, dates):
     """Masks given by date, or by their names, in the order of the dates; others as they are."""
     mask, is_list = raster.mask, isinstance(raster.mask, list | tuple)
     if is_list and are_in_names(raster.dates):
-        named = all(isinstance(path, str | PathLike) and _date_in(Path(path).name) for path in mask)
+        named = _dates_of_files(mask) is not None
         return _by_name(name, mask, dates) if named or per_date is not None else mask
     if is_list:
         known = dates if dates is not None or per_date is None else files[::per_date]
@@ -244,58 +252,45 @@ def _masks_by_date(name, mask, dates, without):
     return [NoFile(like) if each is None else each for each in masks]
 
 
-def _date_of_group(name, group):
-    dates = {_date_of_file(name, path) for path in group}
-    if len(dates) > 1:
-        raise ValueError(
-            f"Source {name!r} must have files of one date in each inner list; got {sorted(dates)} for "
-            f"{[Path(path).name for path in group]}."
-        )
-    return dates.pop()
+def _dates_of_groups(name, groups):
+    """The date of each inner list, by the names of its files."""
+    files, size = [file for group in groups for file in group], len(groups[0])
+    found = _dates_of_files(files)
+    if found is None:
+        raise _no_date(name, "name of each file", files)
+    found = [found[i : i + size] for i in range(0, len(found), size)]
+    for dates, group in zip(found, groups, strict=True):
+        if len(set(dates)) > 1:
+            raise ValueError(
+                f"Source {name!r} must have files of one date in each inner list; got {sorted(set(dates))} "
+                f"for {[Path(path).name for path in group]}."
+            )
+    return [dates[0] for dates in found]
 
 
-def _date_of_file(name, path):
-    date = _date_in(Path(path).name) if isinstance(path, str | PathLike) else None
-    if date is None:
-        raise ValueError(
-            f"dates='names' of source {name!r} needs a date, such as 2018-05-01 or 20180501, in the name of "
-            f"each file; got {path!s:.200}. Give the dates."
-        )
-    return date
+def _dates_of_files(files):
+    are_paths = all(isinstance(file, str | PathLike) for file in files)
+    return dates_of_names([Path(file).name for file in files]) if are_paths else None
+
+
+def _no_date(name, where, texts):
+    alike = next((text for text in texts if dates_of_names([text]) is None), None)
+    got = "more dates in some than in others" if alike is None and None not in texts else f"{alike!s:.200}"
+    return ValueError(
+        f"dates='names' of source {name!r} needs a date, such as 2018-05-01 or 20180501, in the {where}; got "
+        f"{got}. Give the dates."
+    )
 
 
 def _by_name(name, mask, dates):
-    found = {}
-    for path in mask:
-        found.setdefault(_date_of_file(name, path), []).append(path)
+    found, named = {}, _dates_of_files(mask)
+    if named is None:
+        raise _no_date(name, "name of each file", mask)
+    for date, path in zip(named, mask, strict=True):
+        found.setdefault(date, []).append(path)
     if sorted(date for date in found for _ in found[date]) != sorted(dates):
         raise ValueError(
             f"mask of source {name!r} must have one file for each date of the series, by the dates in their "
             f"names; the series has {dates[:4]}..., the mask {sorted(found)[:4]}..."
         )
     return [found[date].pop(0) for date in dates]  # those of one day in their order
-
-
-def _days(dates):
-    """Days as text, of dates or of names: the first that each holds; None unless all are known."""
-    return next(iter(_columns(dates)), None)
-
-
-def _columns(dates):
-    """Days as text, of dates or of names: a list for each place at which all of them hold one."""
-    several = isinstance(dates, Iterable) and getattr(dates, "shape", None) != ()
-    return [list(days) for days in zip(*map(_found_in, dates), strict=False)] if several else []
-
-
-def _found_in(value):
-    """All days that a date or a name holds, as text."""
-    if isinstance(value, str | PathLike):
-        return ["-".join(found.group(1, 3, 4)) for found in _DATE.finditer(Path(value).name)]
-    if isinstance(value, datetime.datetime):
-        value = value.date() if value == value else None  # in its own time zone; not a time is no date
-    return [str(np.datetime64(value, "D"))] if isinstance(value, datetime.date | np.datetime64) else []
-
-
-def _date_in(text):
-    found = _DATE.search(text)
-    return None if found is None else f"{found[1]}-{found[3]}-{found[4]}"

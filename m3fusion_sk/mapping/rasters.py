@@ -230,7 +230,7 @@ def _with_codes(name, raster):
     if not any(map(is_boolean, masks if isinstance(masks, list | tuple) else [masks])):
         return raster
     codes = np.ravel(list(raster.valid) if isinstance(raster.valid, Iterable) else raster.valid)
-    if not set(codes.tolist()) & {0, 1}:
+    if not set(codes.tolist()) <= {0, 1} or not codes.size:
         raise ValueError(
             f"valid of source {name!r} must be (True,) where its mask of booleans is true for usable "
             f"observations, or (False,) where it is true for clouds; got {raster.valid!r}."

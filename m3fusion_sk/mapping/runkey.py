@@ -111,7 +111,8 @@ class _ContentHasher(Hasher):
         elif isinstance(obj, KDTree | BallTree):  # which count their own calls, as integers
             obj = (kind.__name__, [part for part in obj.__getstate__() if not isinstance(part, int)])
         elif isinstance(obj, all_kinds()):
-            obj = (obj.kind, obj.shape, getattr(obj, "names", None), getattr(obj, "dates", None))
+            dates = getattr(obj, "dates", None)  # by which gaps may be filled
+            obj = (obj.kind, obj.shape, getattr(obj, "names", None), *([dates] if dates else []))
         elif isinstance(obj, np.dtype):
             obj = ("dtype", obj.str, obj.names)
         elif isinstance(obj, dict) and kind is not dict:  # its attributes need not survive pickling

@@ -1,6 +1,6 @@
 """Reading time series, their masks and their gaps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +13,11 @@ from .calendar import (
     are_in_names,
     arrange,
     arrange_masks,
+    check_bands_of_mask,
     check_dates_of_bands,
     check_dates_of_mask,
     check_one_order,
+    check_times,
     dates_of_bands,
 )
 from .grid import Alignment, is_count
@@ -42,8 +44,10 @@ class SeriesReader:
         self.dates = _dates(name, dates, stack, self.by_band, self.per_date)
         mask = arrange_masks(name, raster, files, self.per_date, self.dates)
         self.mask = None if mask is None else _Mask(name, mask, raster.valid, self.grid)
-        if self.mask is not None and raster.dates is None:
-            check_dates_of_mask(name, stack.dates(self.per_date), self.mask.stack.dates())
+        if isinstance(raster.path, Mapping):
+            check_times(name, stack, self.per_date, dates)
+        if self.mask is not None:
+            _check_mask(name, raster, self, stack)
         self.spec = _infer_spec(name, raster.n_bands, self, stack)
         if self.by_band:
             stack = replace(stack, order=np.arange(stack.n_bands).reshape(self.spec.shape[::-1]).T.ravel())
@@ -123,6 +127,8 @@ class _Mask:
         self.stack = Stack.open(name, mask)
         self.alignment = Alignment.between(grid, self.stack.grid)
         self.codes = np.ravel(list(valid) if isinstance(valid, Iterable) else valid)
+        if self.codes.dtype.kind == "b":  # of a mask of 0 and 1
+            self.codes = self.codes.astype(np.uint8)
         if self.codes.dtype.kind not in "iuf" or not self.codes.size:
             raise ValueError(
                 f"valid of source {name!r} must list the codes of {self.stack.paths[0]} that are usable, "
@@ -137,6 +143,16 @@ class _Mask:
             codes = self.stack.pixels(rows[inside], cols[inside])
             missing[inside] = ~np.isin(codes, self.codes)
         return missing
+
+
+def _check_mask(name, raster, reader, stack):
+    """Refuse a mask whose names or times hold the dates of the series in another order, or other ones."""
+    mask = reader.mask.stack
+    check_bands_of_mask(name, mask, reader.dates)
+    if raster.dates is None:
+        days = as_text(reader.dates) if isinstance(raster.path, Mapping) else None
+        times = stack.dates(reader.per_date) if days is None else np.array(days, "datetime64[D]")
+        check_dates_of_mask(name, times, mask.dates())
 
 
 def _check_choice(name, parameter, value, choices):
@@ -158,8 +174,8 @@ def _check_order(name, raster, per_date, stack):
 def _check_descriptions(name, stack, spec):
     """Refuse bands that say that they stand in another order at another date."""
     texts = stack.descriptions
-    if all(texts):
-        check_one_order(name, [texts[i : i + spec.n_bands] for i in range(0, len(texts), spec.n_bands)])
+    by_date = [texts[i : i + spec.n_bands] for i in range(0, len(texts), spec.n_bands)]
+    check_one_order(name, [of_date for of_date in by_date if all(of_date)])
 
 
 def _dates(name, dates, stack, by_band, per_date):

@@ -249,18 +249,19 @@ def warn_of_undeclared(name, stack):
     if declared:
         path, value = declared[0]
         others = f" (and {len(bare) - 1} others)" if len(bare) > 1 else ""
+        alone = len({value for _, value in declared}) == 1
+        remedy = f"give nodata={value}" if alone else "declare it in these files, with rio edit-info --nodata"
         warnings.warn(
             f"Source {name!r} should have a nodata value for all of its bands, or for none: {path} declares "
             f"{value}, which is a value like others in {bare[0].path}{others}, where none is declared. If it "
-            f"means no data there too, give nodata={value}; else declare another value for these, which they "
-            "do not have, for instance with rio edit-info --nodata.",
+            f"means no data there too, {remedy}; else declare another value for these, one they do not have.",
             stacklevel=2,
         )
 
 
 def _is_number(nodata):
     """Whether it is a value that means no data only where that is declared."""
-    return nodata is not None and nodata == nodata
+    return nodata is not None and np.isfinite(nodata)
 
 
 def _may_hold(dtype, value):
@@ -268,7 +269,7 @@ def _may_hold(dtype, value):
     if dtype.kind == "f":
         return True
     limits = np.iinfo(dtype)
-    return limits.min <= value <= limits.max
+    return limits.min <= value <= limits.max and float(value).is_integer()
 
 
 def _as_paths(name, paths):
