@@ -75,7 +75,7 @@ def test_bands_in_another_order_than_in_fit_are_refused(model):
 
 
 def test_names_stay_where_gaps_are_filled_and_tables_are_cut():
-    X, y = samples()
+    X, _ = samples()
     gaps = X.with_dates(ts=["2018-05-01", "2018-05-03", "2018-05-09", "2018-06-01"])
     gaps["ts"][0, 1] = np.nan
     filled = GapFiller().fit_transform(gaps)

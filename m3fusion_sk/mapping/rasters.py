@@ -34,8 +34,9 @@ class SeriesRaster:
         Bands of a date. For one stack it follows from `dates` or from the mask when it is left out.
     dates : sequence of str, datetime64 or date, or "names", optional
         The dates in ascending order, as text (``"2018-05-01"``, ``"20180501"``) or dates; or "names": those
-        in the names of the files, which are then brought into order, or in the descriptions of the stack's
-        bands. Gaps are filled linearly in time; without dates, equal steps are assumed.
+        in the names of the files (of several in each name, the first that differs), which are then brought
+        into order, or in the descriptions of the stack's bands. Gaps are filled linearly in time; without
+        dates, equal steps are assumed.
     order : {"date", "band"}, default="date"
         Order of one stack's bands: date by date, then band, or band by band, then date.
     mask : path, RasterArray or DataArray; or list of these, or dict by date, optional
