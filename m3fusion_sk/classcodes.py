@@ -7,7 +7,7 @@ import numpy as np
 
 __all__ = ["ArrayCodes", "FileCodes", "open_codes"]
 
-WEB_MERCATOR, EARTH_RADIUS = 3857, 6_378_137.0  # EPSG code of metres that shrink towards the poles; metres
+EARTH_RADIUS = 6_378_137.0  # metres, at the equator
 _FLATTENING = 1 / 298.257223563  # of the ellipsoid of WGS 84, of that radius
 _TOLERANCE = 0.01  # of areas that count as those on the ground: those of UTM are 0.1 to 0.5 % off
 _ROWS_AT_ONCE = 512

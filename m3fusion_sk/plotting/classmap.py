@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..classcodes import EARTH_RADIUS, WEB_MERCATOR
+from ..classcodes import EARTH_RADIUS
 
 __all__ = ["ClassMap"]
 
+_WEB_MERCATOR = 3857  # EPSG code of metres that shrink towards the poles
 _METRES_PER_DEGREE = 111_320  # along the equator and, within 0.6 %, along meridians
 
 
@@ -137,7 +138,7 @@ def _unit(crs, y):
     name, factor = crs.units_factor
     if crs.is_geographic:
         return name, _METRES_PER_DEGREE * float(np.cos(np.radians(y)))
-    if crs.to_epsg() == WEB_MERCATOR:  # whose metres shrink towards the poles
+    if crs.to_epsg() == _WEB_MERCATOR:
         factor /= np.cosh(y / EARTH_RADIUS)
     return "m" if name in ("metre", "meter") else name, factor
 
