@@ -44,16 +44,10 @@ class SeriesReader:
         self.dates = _dates(name, dates, stack, self.by_band, self.per_date)
         mask = arrange_masks(name, raster, files, self.per_date, self.dates)
         self.mask = None if mask is None else _Mask(name, mask, raster.valid, self.grid)
-        if isinstance(raster.path, Mapping):
-            check_times(name, stack, self.per_date, dates)
-        if self.mask is not None:
-            _check_mask(name, raster, self, stack)
         self.spec = _infer_spec(name, raster.n_bands, self, stack)
         if self.by_band:
             stack = replace(stack, order=np.arange(stack.n_bands).reshape(self.spec.shape[::-1]).T.ravel())
-        if self.per_date is None:
-            check_dates_of_bands(name, stack, self.spec, self.dates)
-        _check_descriptions(name, stack, self.spec)
+        _check_names(name, raster, self, stack)
         self.spec = replace(self.spec, bands=names_of_bands(stack, self.spec.n_bands))
         self.stack = stack.scaled_by(name, raster.scale, raster.offset, self.spec.shape)
         self.days = None
@@ -143,6 +137,17 @@ class _Mask:
             codes = self.stack.pixels(rows[inside], cols[inside])
             missing[inside] = ~np.isin(codes, self.codes)
         return missing
+
+
+def _check_names(name, raster, reader, stack):
+    """Refuse files, bands and masks that say that they are of other dates, or in another order."""
+    if isinstance(raster.path, Mapping):
+        check_times(name, stack, reader.per_date, reader.dates)
+    if reader.mask is not None:
+        _check_mask(name, raster, reader, stack)
+    if reader.per_date is None:
+        check_dates_of_bands(name, stack, reader.spec, reader.dates)
+    _check_descriptions(name, stack, reader.spec)
 
 
 def _check_mask(name, raster, reader, stack):
