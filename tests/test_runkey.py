@@ -25,7 +25,7 @@ from sklearn.tree import DecisionTreeClassifier
 from test_predictor import CodeReader, write_scene
 from test_store import stop_after
 
-from m3fusion_sk import M3FusionClassifier, make_land_cover, stacked_forest
+from m3fusion_sk import GapFiller, M3FusionClassifier, MultiSource, make_land_cover, stacked_forest
 from m3fusion_sk.mapping import ChunkedPredictor, PatchRaster, RunMismatch, Scene, SeriesRaster, VectorRaster
 from m3fusion_sk.mapping.runkey import hash_estimator
 
@@ -189,6 +189,15 @@ class Ensemble(list, BaseEstimator):
 
 def test_what_an_estimator_holds_as_a_list_counts():
     assert hash_estimator(Ensemble([1])) != hash_estimator(Ensemble([2]))
+
+
+def test_dates_that_gaps_are_filled_by_count_and_names_of_bands_do_not():
+    X = MultiSource(ts=np.zeros((4, 3, 1)))
+    days = ["2018-05-01", "2018-05-02", "2018-05-10"]
+    plain, dated, named = (
+        hash_estimator(GapFiller().fit(part)) for part in (X, X.with_dates(ts=days), X.with_bands(ts=["B04"]))
+    )
+    assert plain == named != dated
 
 
 def test_an_estimator_that_cannot_be_hashed_is_refused(tmp_path):
