@@ -74,9 +74,15 @@ def known_of(specs, part):
     return {name: known for name, known in found.items() if known}
 
 
+def labels_of(specs, part):
+    """The same, of sources in which each stands once: two images of one day need numbers to tell them."""
+    return {name: known for name, known in known_of(specs, part).items() if len(set(known)) == len(known)}
+
+
 def named_as(X, specs):
-    """The same samples with the dates and bands that are known of their sources."""
-    return X.with_dates(**known_of(specs, "dates")).with_bands(**known_of(specs, "bands"))
+    """The same samples with the dates and bands that are known of their sources, which have these shapes."""
+    known = {name: _completed(spec, specs[name]) for name, spec in X.specs.items()}
+    return X._view(X._values, known, X._rows)
 
 
 def known_dates(name, *specs):

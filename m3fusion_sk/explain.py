@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .axisnames import known_of
+from .axisnames import labels_of
 from .contributions import SourceContributions, source_contributions
 from .importance import grouped_importance
 from .inside import find_inside
@@ -79,12 +79,10 @@ def attention_by_class(estimator, X, y=None, *, dates=None):
     check_same_type(y=y, classes=network.classes_)
     tables = {}
     attention = network.attention(X)
-    known = known_of(network.sources_, "dates")
+    known = labels_of(network.sources_, "dates")
     for name, weights in attention.items():
         check_same_length(y=y, X=weights)
-        own = known.get(name, ())
-        own = own if len(set(own)) == weights.shape[1] else range(weights.shape[1])  # of one day are several
-        columns = list(dates.get(name, own))
+        columns = list(dates.get(name, known.get(name, range(weights.shape[1]))))
         if len(columns) != weights.shape[1] or not set(dates) <= set(attention):
             raise ValueError(
                 f"dates must name the {weights.shape[1]} dates of {name!r}, and series among "

@@ -8,7 +8,7 @@ from joblib import Parallel, delayed
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 
-from .axisnames import known_of
+from .axisnames import labels_of
 from .labels import as_labels, check_by_source, check_groups, in_own_type
 from .multisource import MultiSource
 from .presence import present
@@ -173,8 +173,7 @@ def _blocks(specs, by):
 def _known(specs, by):
     """Names of dates or bands that a scene, a table or the user told."""
     parts = {"date": ["dates"], "band": ["names", "bands"]}.get(by, [])
-    known = [pair for part in parts for pair in known_of(specs, part).items()]
-    return {name: texts for name, texts in known if len(set(texts)) == len(texts)}  # of one day are several
+    return {name: labels for part in parts for name, labels in labels_of(specs, part).items()}
 
 
 def _names(blocks, specs, by, labels):

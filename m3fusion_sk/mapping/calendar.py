@@ -53,18 +53,23 @@ def arrange(name, raster):
     if all(isinstance(path, str | PathLike) for i in there for path in groups[i]):
         check_one_order(name, [[Path(path).name for path in groups[i]] for i in there])
     if are_in_names(dates):
-        found = _dates_of_groups(name, groups)
-        if len(groups[0]) == 1 and raster.n_bands is None:
-            _check_dates_differ(name, groups, found)
-        order = np.argsort(found, kind="stable")
-        if (np.diff(order) < 0).any():
-            _check_sortable(name, raster)
-        groups, dates = [groups[i] for i in order], [found[i] for i in order]
+        groups, dates = _sorted_by_name(name, raster, groups)
     else:
         known = [dates[i] for i in there] if by_date else dates
         for files in zip(*(groups[i] for i in there), strict=True):
             _check_sequence(name, "files", files, known)
     return [part for group in groups for part in group], len(groups[0]), dates
+
+
+def _sorted_by_name(name, raster, groups):
+    """Files date by date in the order of the dates in their names, and these."""
+    found = _dates_of_groups(name, groups)
+    if len(groups[0]) == 1 and raster.n_bands is None:
+        _check_dates_differ(name, groups, found)
+    order = np.argsort(found, kind="stable")
+    if (np.diff(order) < 0).any():
+        _check_sortable(name, raster)
+    return [groups[i] for i in order], [found[i] for i in order]
 
 
 def _as_groups(name, path, by_date):
@@ -153,9 +158,8 @@ def check_dates_of_mask(name, dates, of_mask):
 
 def _check_sequence(name, what, named, dates):
     """Refuse files or masks whose names hold the dates of the series in another order."""
-    columns = columns_of(named)
     if dates is not None or dates_of_names(named) is not None:  # else their places mean different things
-        _check_columns(name, what, columns, dates)
+        _check_columns(name, what, columns_of(named), dates)
 
 
 def _check_columns(name, what, columns, dates):

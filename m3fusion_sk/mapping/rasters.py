@@ -1,12 +1,9 @@
 """Descriptions of sources on disk. They only store what is given; `Scene` opens and checks them."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from .arrays import RasterArray, is_boolean
+from .arrays import RasterArray
 from .patches import PatchReader
 from .patchseries import PatchSeriesReader
 from .series import SeriesReader
@@ -84,7 +81,7 @@ class SeriesRaster:
 
     def open(self, name):
         """The reader of this source; `name` is for messages."""
-        return SeriesReader(name, _with_codes(name, self))
+        return SeriesReader(name, self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,18 +219,4 @@ class PatchSeriesRaster:
 
     def open(self, name):
         """The reader of this source; `name` is for messages."""
-        return PatchSeriesReader(name, _with_codes(name, self))
-
-
-def _with_codes(name, raster):
-    """A series whose valid codes are numbers where its mask is one of booleans, which has these."""
-    masks = list(raster.mask.values()) if isinstance(raster.mask, Mapping) else raster.mask
-    if not any(map(is_boolean, masks if isinstance(masks, list | tuple) else [masks])):
-        return raster
-    codes = np.ravel(list(raster.valid) if isinstance(raster.valid, Iterable) else raster.valid)
-    if not set(codes.tolist()) <= {0, 1} or not codes.size:
-        raise ValueError(
-            f"valid of source {name!r} must be (True,) where its mask of booleans is true for usable "
-            f"observations, or (False,) where it is true for clouds; got {raster.valid!r}."
-        )
-    return replace(raster, valid=codes.astype(int).tolist())
+        return PatchSeriesReader(name, self)

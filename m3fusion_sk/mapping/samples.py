@@ -149,7 +149,7 @@ def take_samples(scene, labelled, max_pixels, random_state, block_size):
     report = {**_count(labelled, dropped, len(rows), n_nodata, n_thinned), **lacking}
     _check_any(report, scene, labelled.source)
     labels, groups = labelled.labels[objects], labelled.groups[objects]
-    _warn_of_spellings(np.unique(labels).tolist())
+    _warn_of_spellings(np.unique(labelled.labels[np.unique(objects)]).tolist())
     return Samples(X, labels, groups, rows, cols, report, dropped)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from ..dates import as_days, as_text
 from ..gaps import fill_linear
 from ..sources import SeriesSpec
+from .arrays import is_boolean
 from .bandnames import names_of_bands
 from .calendar import (
     are_in_names,
@@ -121,7 +122,9 @@ class _Mask:
         self.stack = Stack.open(name, mask)
         self.alignment = Alignment.between(grid, self.stack.grid)
         self.codes = np.ravel(list(valid) if isinstance(valid, Iterable) else valid)
-        if self.codes.dtype.kind == "b":  # of a mask of 0 and 1
+        if any(map(is_boolean, mask if isinstance(mask, list | tuple) else [mask])):
+            _check_boolean_codes(name, valid, self.codes)
+        if self.codes.dtype.kind == "b":  # booleans are read as 0 and 1
             self.codes = self.codes.astype(np.uint8)
         if self.codes.dtype.kind not in "iuf" or not self.codes.size:
             raise ValueError(
@@ -137,6 +140,14 @@ class _Mask:
             codes = self.stack.pixels(rows[inside], cols[inside])
             missing[inside] = ~np.isin(codes, self.codes)
         return missing
+
+
+def _check_boolean_codes(name, valid, codes):
+    if not set(codes.tolist()) <= {0, 1} or not codes.size:
+        raise ValueError(
+            f"valid of source {name!r} must be (True,) where its mask of booleans is true for usable "
+            f"observations, or (False,) where it is true for clouds; got {valid!r}."
+        )
 
 
 def _check_names(name, raster, reader, stack):
